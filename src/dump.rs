@@ -1,0 +1,1 @@
+//! `keepalived.data` and `keepalived.stats` as text.

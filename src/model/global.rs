@@ -1,0 +1,113 @@
+//! Daemon-wide settings: `global_defs` and the root options of that group. What only gives instances their defaults
+//! (garp, strict mode, version…) is already in the instances.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::ScriptCommand;
+
+/// `umask` of created files where nothing sets one.
+pub const DEFAULT_UMASK: u32 = 0o177;
+
+/// Daemon-wide settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Global {
+    /// `net_namespace`
+    pub net_namespace: Option<String>,
+    /// `instance`: part of pid file names and the syslog ident.
+    pub instance: Option<String>,
+    /// `use_pid_dir` (also set by `instance` and `net_namespace`).
+    pub use_pid_dir: bool,
+    /// `child_wait_time`: how long the parent waits for children at shutdown.
+    pub child_wait: Duration,
+    /// `process_name`, `vrrp_process_name`, `checker_process_name`, `bfd_process_name` (or `process_names`).
+    pub process_names: ProcessNames,
+    /// `router_id`, else the local host name.
+    pub router_id: Arc<str>,
+    /// `umask`, where the file sets one.
+    pub umask: Option<u32>,
+    /// `startup_script` with its time limit.
+    pub startup_script: Option<(ScriptCommand, Duration)>,
+    /// `shutdown_script` with its time limit.
+    pub shutdown_script: Option<(ScriptCommand, Duration)>,
+    /// `reload_check_config`: any finding refuses a reload; findings are written to this file.
+    pub reload_check_config: Option<PathBuf>,
+    /// `dynamic_interfaces`
+    pub dynamic_interfaces: bool,
+    /// `data_use_instance`
+    pub data_use_instance: bool,
+    /// `state_dump_file`, `stats_dump_file`, `json_dump_file`.
+    pub dump_files: DumpFiles,
+    /// `max_auto_priority`: -1 silences the start-up notice, 0 is off.
+    pub max_auto_priority: Option<i32>,
+    /// Scheduling of the VRRP child.
+    pub vrrp_scheduling: Scheduling,
+    /// Whether script security is on (`enable_script_security`).
+    pub script_security: bool,
+    /// Every other setting that was given, as keyword and words, for the data dump.
+    pub other: Vec<(String, Vec<String>)>,
+}
+
+/// Names of the processes as `ps` shows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessNames {
+    /// The parent.
+    pub parent: Option<String>,
+    /// The VRRP child.
+    pub vrrp: Option<String>,
+    /// The checker child.
+    pub checker: Option<String>,
+    /// The BFD child.
+    pub bfd: Option<String>,
+}
+
+/// Where dumps are written, where the file says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DumpFiles {
+    /// SIGUSR1.
+    pub state: Option<PathBuf>,
+    /// SIGUSR2.
+    pub stats: Option<PathBuf>,
+    /// SIGJSON.
+    pub json: Option<PathBuf>,
+}
+
+/// `*_priority`, `*_rt_priority`, `*_rlimit_rttime`, `*_no_swap`, `*_cpu_affinity` of one child.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// Nice value, -20 to 19.
+    pub nice: Option<i8>,
+    /// SCHED_RR priority, 1 to 99.
+    pub realtime: Option<u8>,
+    /// RLIMIT_RTTIME in microseconds, used with `realtime`.
+    pub rlimit_rttime_micros: Option<u32>,
+    /// Lock memory.
+    pub no_swap: bool,
+    /// CPUs it may use; empty is all.
+    pub cpus: Vec<u32>,
+}
+
+impl Default for Global {
+    fn default() -> Self {
+        Self {
+            net_namespace: None,
+            instance: None,
+            use_pid_dir: false,
+            child_wait: Duration::from_secs(5),
+            process_names: ProcessNames::default(),
+            router_id: "".into(),
+            umask: None,
+            startup_script: None,
+            shutdown_script: None,
+            reload_check_config: None,
+            dynamic_interfaces: false,
+            data_use_instance: false,
+            dump_files: DumpFiles::default(),
+            max_auto_priority: None,
+            vrrp_scheduling: Scheduling::default(),
+            script_security: false,
+            other: Vec::new(),
+        }
+    }
+}

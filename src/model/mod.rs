@@ -1,0 +1,28 @@
+//! The configuration with every doubt gone: defaults filled in, names resolved to ids, nothing optional that need not be.
+//!
+//! `config::resolve` makes it, the engines read it, nothing changes it.
+
+pub mod global;
+pub mod notify;
+pub mod track;
+pub mod vrrp;
+
+pub use global::Global;
+pub use notify::{Notify, ScriptCommand};
+pub use track::{Script, ScriptId, TrackInterface, TrackScript, Weight};
+pub use vrrp::{Instance, InstanceId, Vrrp};
+
+use std::sync::Arc;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Daemon-wide settings.
+    pub global: Arc<Global>,
+    /// What the VRRP child runs.
+    pub vrrp: Arc<Vrrp>,
+    /// Whether the file has virtual servers: the checker child has work.
+    pub has_virtual_servers: bool,
+    /// Whether the file has BFD sessions: the BFD child has work.
+    pub has_bfd: bool,
+}

@@ -1,0 +1,1 @@
+//! Transitions as words: log sentences, script arguments.

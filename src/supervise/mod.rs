@@ -1,0 +1,1 @@
+//! Children and reloads as engines: start, death, respawn, back-off.

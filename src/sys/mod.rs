@@ -1,0 +1,1 @@
+//! The hands: the only floor with system calls, sockets and clocks.

@@ -1,0 +1,1 @@
+//! Trackers as engines: what runs, fails, rises and falls, and what that is worth.
