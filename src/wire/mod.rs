@@ -1,1 +1,7 @@
 //! Bytes to values and back, one file per protocol, no policy. Nothing here panics on any input.
+
+pub mod arp;
+pub mod checksum;
+pub mod ipv4;
+pub mod ndisc;
+pub mod vrrp;
