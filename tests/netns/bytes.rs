@@ -1,0 +1,134 @@
+//! The same configuration run by both daemons, on hosts with the same addresses, puts the same bytes on the wire:
+//! adverts, gratuitous ARPs and unsolicited NAs, in the same order.
+
+use std::time::Duration;
+
+use crate::lan::{Frame, Kind, Lan, now};
+use crate::setup::{Instance, Variant, needs};
+
+/// What one daemon sends, from its start to its end.
+struct Sent {
+    /// From becoming MASTER to the last announcement of the first burst.
+    beginning: Vec<String>,
+    adverts: Vec<String>,
+    announcements: Vec<String>,
+    /// The last advert, without what depends on how many there were before it.
+    farewell: String,
+}
+
+fn sent(kind: Kind, configure: impl Fn(&Lan) -> String, announcements: usize) -> Sent {
+    let lan = Lan::new(2);
+    let started = now();
+    let router = lan.start('a', kind, &configure(&lan));
+    let announced = |f: &&Frame| f.from == 'a' && f.announcement().is_some();
+    let advert = |f: &&Frame| f.from == 'a' && f.advert().is_some();
+    lan.wait("the announcements of a MASTER", |seen| {
+        (seen.frames.iter().filter(announced).count() >= announcements).then_some(())
+    });
+    lan.wait("five adverts", |seen| (seen.frames.iter().filter(advert).count() >= 5).then_some(()));
+    assert!(router.stop().success());
+    let last = lan.wait("priority 0", |seen| {
+        let (frame, advert) = seen.adverts().next_back()?;
+        (advert.priority == 0 && frame.at > started).then(|| frame.clone())
+    });
+    lan.seen(|seen| {
+        let frames: Vec<&Frame> = seen.frames.iter().filter(|f| announced(f) || advert(f)).collect();
+        let text = |keep: &dyn Fn(&&Frame) -> bool| -> Vec<String> {
+            frames.iter().filter(|f| keep(f)).map(|f| f.comparable()).collect()
+        };
+        let first_quiet = frames.windows(2).position(|w| w[1].at - w[0].at > Duration::from_millis(200));
+        Sent {
+            beginning: frames.iter().take(first_quiet.map_or(1, |n| n + 1)).map(|f| f.comparable()).collect(),
+            adverts: text(&advert),
+            announcements: text(&announced),
+            farewell: last.comparable_apart_from_its_number(),
+        }
+    })
+}
+
+/// Runs both at the same time, each on a LAN of its own.
+fn same(configure: impl Fn(&Lan) -> String + Sync, announcements: usize) {
+    needs!();
+    let (ours, theirs) = std::thread::scope(|scope| {
+        let ours = scope.spawn(|| sent(Kind::Ours, &configure, announcements));
+        let theirs = scope.spawn(|| sent(Kind::Debian, &configure, announcements));
+        (ours.join().expect("ours ran"), theirs.join().expect("theirs ran"))
+    });
+    assert_eq!(ours.beginning, theirs.beginning, "on becoming MASTER");
+    assert_eq!(ours.adverts[..5], theirs.adverts[..5], "adverts");
+    assert_eq!(ours.announcements[..announcements], theirs.announcements[..announcements], "announcements");
+    assert_eq!(ours.farewell, theirs.farewell, "priority 0");
+}
+
+fn plain(variant: Variant) {
+    let addresses = if variant.is_ipv6() { 2 } else { 1 };
+    // Two bursts of five rounds, the second one five seconds after the first.
+    same(|lan| Instance::new(variant, "MASTER", 150).file(lan, 'a', 'b'), 10 * addresses);
+}
+
+macro_rules! plain {
+    ($($name:ident: $variant:expr;)*) => { $(#[test] fn $name() { plain($variant); })* };
+}
+
+plain! {
+    v2: Variant::V2;
+    v2_pass: Variant::V2Pass;
+    v3: Variant::V3;
+    v3_ipv6: Variant::V3Ipv6;
+    v2_unicast: Variant::V2Unicast;
+    v3_unicast: Variant::V3Unicast;
+    v3_ipv6_unicast: Variant::V3Ipv6Unicast;
+}
+
+#[test]
+fn more_addresses_and_excluded_ones_of_both_families() {
+    let config = "vrrp_instance VI_1 {
+    state MASTER
+    interface eth0
+    virtual_router_id 7
+    priority 200
+    version 3
+    advert_int 0.4
+    virtual_ipaddress {
+        10.99.0.100/24
+        10.99.0.101/32 dev eth0 label eth0:vip
+        10.99.1.1/24 brd +
+    }
+    virtual_ipaddress_excluded {
+        10.99.2.1/24
+        fd99::200/64
+    }
+}
+";
+    same(|_| config.to_owned(), 50);
+}
+
+#[test]
+fn announcements_as_the_garp_options_say() {
+    let instance = |lan: &Lan| {
+        Instance::new(Variant::V3, "MASTER", 150)
+            .with("garp_master_repeat 2")
+            .with("garp_master_delay 1")
+            .with("garp_master_refresh 2")
+            .with("garp_master_refresh_repeat 3")
+            .file(lan, 'a', 'b')
+    };
+    same(instance, 2 + 2 + 3);
+}
+
+#[test]
+fn version_3_with_the_checksum_of_version_2() {
+    same(|lan| Instance::new(Variant::V3, "MASTER", 150).with("v3_checksum_as_v2").file(lan, 'a', 'b'), 5);
+}
+
+#[test]
+fn version_3_unicast_with_the_old_checksum() {
+    let old =
+        |lan: &Lan| Instance::new(Variant::V3Unicast, "MASTER", 150).with("old_unicast_checksum").file(lan, 'a', 'b');
+    same(old, 5);
+}
+
+#[test]
+fn a_source_address_that_no_interface_has() {
+    same(|lan| Instance::new(Variant::V2, "MASTER", 150).with("mcast_src_ip 10.99.0.77").file(lan, 'a', 'b'), 5);
+}
