@@ -4,16 +4,22 @@
 //! source::Files -> preprocess (still lines; every word keeps the span it came from) -> tree (knows braces, not keywords)
 //!   -> keywords (tables decide what may stand where) -> draft -> resolve -> model::Config
 //! ```
+//! [`text::parse`] is the first half, up to the tree; `words::script` cuts a script line.
+//!
 //! Each stage takes `&mut Diagnostics` and returns its best result: one run reports everything.
 
+pub mod line;
 pub mod machine;
 pub mod source;
+pub mod text;
 pub mod tree;
+pub mod words;
 
 use crate::diag::{Diagnostics, Sources};
 use crate::model::Config;
 
 pub use machine::Machine;
+pub use text::{Parsed, TextOptions, parse};
 
 /// How a configuration is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,16 +1,44 @@
-//! Lines to blocks. Knows braces, not keywords.
+//! Lines to blocks. Knows braces, and of keywords only which of them open a block.
 
-use crate::diag::Span;
+use std::fmt;
+use std::ops::Range;
+
+use super::line::{self, Line, Part};
+use crate::diag::{Code, Diagnostics, Span};
 
 /// One word, with the place it was written at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Word {
-    /// Its text, quotes removed; bytes that are no UTF-8 are kept as they are in `raw`.
+    /// Its text, quotes removed; what is no UTF-8 is replaced here and kept in [`Word::as_bytes`].
     pub text: String,
-    /// Where it was written: in the file, or in the definition it came from.
+    /// Where it was written: in the file, or the use of the parameter it came from; words of a multi-line definition
+    /// point into the definition.
     pub span: Span,
     /// Whether it was in double quotes.
     pub quoted: bool,
+    /// The bytes, where they are no UTF-8.
+    raw: Option<Box<[u8]>>,
+}
+
+impl Word {
+    /// A word.
+    pub fn new(bytes: &[u8], span: Span, quoted: bool) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self { text: text.to_owned(), span, quoted, raw: None },
+            Err(_) => Self { text: String::from_utf8_lossy(bytes).into_owned(), span, quoted, raw: Some(bytes.into()) },
+        }
+    }
+
+    /// Its bytes as written.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.raw.as_deref().unwrap_or(self.text.as_bytes())
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}@{}..{}", self.text, self.span.start, self.span.end)
+    }
 }
 
 /// One statement: a keyword with its words, and a body where braces follow.
@@ -21,9 +49,10 @@ pub struct Statement {
     /// The other words.
     pub args: Vec<Word>,
     /// The statement as one text after preprocessing, before it was cut into words: script lines are cut by rules of
-    /// their own (`lexical.md` §4.3).
-    pub raw: String,
-    /// Statements between the braces; none where no brace follows.
+    /// their own (`words::script`).
+    pub raw: Vec<u8>,
+    /// Statements between the braces; none where no brace follows. A keyword that nobody knows may have one: it is
+    /// skipped whole, with everything in it.
     pub body: Option<Body>,
     /// The whole line.
     pub span: Span,
@@ -34,8 +63,351 @@ pub struct Statement {
 pub struct Body {
     /// In file order.
     pub statements: Vec<Statement>,
-    /// The opening brace.
+    /// The opening brace; empty, at the end of the keyword's line, where it is missing.
     pub open: Span,
     /// The closing brace; none where it is missing at the end of the text.
     pub close: Option<Span>,
+}
+
+/// Blocks may be nested this deep; the deepest block of keepalived is the fourth.
+pub const MAX_DEPTH: usize = 32;
+
+/// A configuration may have this many words; a line counts as one more.
+pub const MAX_WORDS: usize = 8_000_000;
+
+/// What may follow a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// A block of statements.
+    Block,
+    /// A block of entries that are no keywords.
+    List,
+    /// Anything else.
+    Other,
+}
+
+/// Where a block is written, and which keywords open one there.
+const BLOCKS: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "global_defs",
+            "track_group",
+            "vrrp_sync_group",
+            "garp_group",
+            "vrrp_instance",
+            "vrrp_script",
+            "vrrp_track_process",
+            "SSL",
+            "virtual_server",
+            "bfd_instance",
+            "track_file",
+            "vrrp_track_file",
+        ],
+    ),
+    ("vrrp_instance", &["authentication", "auth_hmac"]),
+    ("virtual_server", &["real_server"]),
+    (
+        "real_server",
+        &[
+            "MISC_CHECK",
+            "SMTP_CHECK",
+            "TCP_CHECK",
+            "PING_CHECK",
+            "UDP_CHECK",
+            "HTTP_GET",
+            "SSL_GET",
+            "DNS_CHECK",
+            "FILE_CHECK",
+            "BFD_CHECK",
+        ],
+    ),
+    ("SMTP_CHECK", &["host"]),
+    ("HTTP_GET", &["url"]),
+    ("SSL_GET", &["url"]),
+];
+
+/// The same for lists of entries.
+const LISTS: &[(&str, &[&str])] = &[
+    (
+        "",
+        &[
+            "static_ipaddress",
+            "static_routes",
+            "static_rules",
+            "linkbeat_interfaces",
+            "interface_up_down_delays",
+            "virtual_server_group",
+        ],
+    ),
+    ("global_defs", &["notification_email"]),
+    ("track_group", &["group"]),
+    ("garp_group", &["interfaces"]),
+    ("vrrp_sync_group", &["group", "track_interface", "track_script", "track_file", "track_process", "track_bfd"]),
+    (
+        "vrrp_instance",
+        &[
+            "unicast_peer",
+            "track_interface",
+            "track_script",
+            "track_file",
+            "track_process",
+            "track_bfd",
+            "virtual_ipaddress",
+            "virtual_ipaddress_excluded",
+            "virtual_routes",
+            "virtual_rules",
+        ],
+    ),
+];
+
+fn shape(parent: &str, keyword: &str) -> Shape {
+    let listed = |table: &[(&str, &[&str])]| {
+        table.iter().any(|(block, keywords)| *block == parent && keywords.contains(&keyword))
+    };
+    match () {
+        () if listed(BLOCKS) => Shape::Block,
+        () if listed(LISTS) => Shape::List,
+        () => Shape::Other,
+    }
+}
+
+/// Builds the tree, one line at a time.
+#[derive(Debug, Default)]
+pub struct Builder {
+    root: Vec<Statement>,
+    /// The open blocks, outermost first.
+    open: Vec<Frame>,
+    /// What the last statement may be followed by; the statement is the last one of the innermost block.
+    expects: Expects,
+    /// Braces opened below [`MAX_DEPTH`], whose text is dropped.
+    dropped: usize,
+    words: usize,
+}
+
+#[derive(Debug)]
+struct Frame {
+    /// The statement, its body still apart.
+    statement: Statement,
+    statements: Vec<Statement>,
+    open: Span,
+    inside: Inside,
+}
+
+/// What a block holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inside {
+    Statements,
+    Entries,
+    /// The block of a keyword nobody knows.
+    Anything,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Expects {
+    /// No brace may follow: at the start, after `}`, after an entry.
+    #[default]
+    NoBrace,
+    /// A brace may follow: the keyword is none of ours to know.
+    MaybeBrace,
+    /// A brace must follow.
+    Brace(Shape),
+}
+
+impl Builder {
+    /// Adds a line. `Break` when there is too much of it, which has been reported: the caller stops.
+    pub fn push(&mut self, line: &Line, diagnostics: &mut Diagnostics) -> std::ops::ControlFlow<()> {
+        line::each_part(&line.bytes, |part| match part {
+            Part::Text(range) => self.text(line, range, diagnostics),
+            Part::Open(at) => self.open_brace(line.span(at..at + 1), diagnostics),
+            Part::Close(at) => self.close_brace(line.span(at..at + 1), diagnostics),
+        });
+        if self.words > MAX_WORDS {
+            diagnostics
+                .reject(Code::TOO_LARGE, line.whole(), format!("the configuration has more than {MAX_WORDS} words"))
+                .help("what follows is not read");
+            return std::ops::ControlFlow::Break(());
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+
+    /// Whether the line just pushed stands directly in `global_defs`, with `keyword` as its first word.
+    pub fn last_in_global_defs(&self, keyword: &str) -> Option<&Statement> {
+        match self.open.as_slice() {
+            [frame] if self.dropped == 0 && frame.statement.keyword.text == "global_defs" => {
+                frame.statements.last().filter(|last| last.keyword.text == keyword)
+            }
+            _ => None,
+        }
+    }
+
+    /// The tree; blocks still open are reported and completed as if closed.
+    pub fn finish(mut self, diagnostics: &mut Diagnostics) -> Vec<Statement> {
+        self.missing_open_brace(diagnostics);
+        if let Some(innermost) = self.open.last() {
+            let missing = self.open.len() + self.dropped;
+            let message = match missing {
+                1 => format!("the block '{}' is never closed", innermost.statement.keyword.text),
+                _ => format!("{missing} blocks are never closed"),
+            };
+            let diagnostic = diagnostics.error(Code::MISSING_CLOSE_BRACE, innermost.open, message);
+            if let Some(name) = self.open.iter().find_map(|frame| misplaced(&frame.statements)) {
+                diagnostic.label(name.span, format!("a '}}' may be missing before this {}", name.text));
+            }
+            for frame in self.open.iter().rev().skip(1).take(4) {
+                diagnostic.label(frame.open, "open as well");
+            }
+            diagnostic.help("every '{' needs a '}'");
+        }
+        while !self.open.is_empty() {
+            self.pop(None);
+        }
+        self.root
+    }
+
+    fn text(&mut self, line: &Line, range: Range<usize>, diagnostics: &mut Diagnostics) {
+        self.missing_open_brace(diagnostics);
+        if self.dropped > 0 {
+            return;
+        }
+        let Some(statement) = self.statement(line, range, diagnostics) else { return };
+        let shape = match self.open.last() {
+            None => shape("", &statement.keyword.text),
+            Some(frame) if frame.inside == Inside::Statements => {
+                shape(&frame.statement.keyword.text, &statement.keyword.text)
+            }
+            Some(_) => Shape::Other,
+        };
+        self.expects = match (shape, self.open.last().map(|frame| frame.inside)) {
+            (_, Some(Inside::Entries)) => Expects::NoBrace,
+            (Shape::Other, _) => Expects::MaybeBrace,
+            (shape, _) => Expects::Brace(shape),
+        };
+        self.siblings().push(statement);
+    }
+
+    fn statement(&mut self, line: &Line, range: Range<usize>, diagnostics: &mut Diagnostics) -> Option<Statement> {
+        let bytes = &line.bytes[range.clone()];
+        // Where a part of the slice lies in the line.
+        let offset = |rest: &[u8]| range.end - rest.len();
+        let mut rest = bytes;
+        let mut keyword = None;
+        let mut args = Vec::new();
+        while let Some(next) = line::next_word(rest) {
+            match next {
+                Ok((after, raw)) => {
+                    let end = offset(after);
+                    let quotes = if raw.quoted { 2 } else { 0 };
+                    let span = line.span(end - raw.text.len() - quotes..end);
+                    let word = Word::new(raw.text, span, raw.quoted);
+                    match keyword {
+                        None => keyword = Some(word),
+                        Some(_) => args.push(word),
+                    }
+                    rest = after;
+                    self.words += 1;
+                }
+                Err(from) => {
+                    if !line.quote_reported {
+                        diagnostics
+                            .error(
+                                Code::UNMATCHED_QUOTE,
+                                line.span(offset(from)..range.end),
+                                "this quote is never closed; the rest of the line is ignored",
+                            )
+                            .help("close it with a second \" on the same line");
+                    }
+                    break;
+                }
+            }
+        }
+        self.words += 1;
+        let span = line.span(range.clone());
+        keyword.map(|keyword| Statement { keyword, args, raw: bytes.to_vec(), body: None, span })
+    }
+
+    /// Where a block keyword is followed by something else than `{`: its block begins all the same.
+    fn missing_open_brace(&mut self, diagnostics: &mut Diagnostics) {
+        let Expects::Brace(shape) = self.expects else { return };
+        self.expects = Expects::NoBrace;
+        let Some(last) = self.siblings().last() else { return };
+        let keyword = &last.keyword.text;
+        let at = Span { start: last.span.end, ..last.span };
+        diagnostics
+            .error(Code::MISSING_OPEN_BRACE, last.span, format!("'{keyword}' is not followed by '{{'"))
+            .help(format!("write '{{' after it; what follows is read as the body of '{keyword}'"));
+        self.begin(at, inside(shape));
+    }
+
+    fn open_brace(&mut self, span: Span, diagnostics: &mut Diagnostics) {
+        if self.dropped > 0 {
+            self.dropped += 1;
+            return;
+        }
+        let expects = std::mem::take(&mut self.expects);
+        let inside = match expects {
+            Expects::Brace(shape) => inside(shape),
+            Expects::MaybeBrace => Inside::Anything,
+            Expects::NoBrace => {
+                diagnostics
+                    .error(Code::UNEXPECTED_OPEN_BRACE, span, "this '{' does not follow a block keyword; it is ignored")
+                    .help("remove it");
+                return;
+            }
+        };
+        if self.open.len() >= MAX_DEPTH {
+            diagnostics
+                .reject(Code::TOO_DEEP, span, format!("blocks are nested more than {MAX_DEPTH} deep"))
+                .help("the inner blocks are ignored");
+            self.dropped = 1;
+            return;
+        }
+        self.begin(span, inside);
+    }
+
+    fn close_brace(&mut self, span: Span, diagnostics: &mut Diagnostics) {
+        self.missing_open_brace(diagnostics);
+        self.expects = Expects::NoBrace;
+        if self.dropped > 0 {
+            self.dropped -= 1;
+        } else if self.open.is_empty() {
+            diagnostics
+                .error(Code::EXTRA_CLOSE_BRACE, span, "this '}' closes nothing; it is ignored")
+                .help("remove it, or look for a '}' too many above");
+        } else {
+            self.pop(Some(span));
+        }
+    }
+
+    /// Makes the last statement the innermost open block.
+    fn begin(&mut self, open: Span, inside: Inside) {
+        if let Some(statement) = self.siblings().pop() {
+            self.open.push(Frame { statement, statements: Vec::new(), open, inside });
+        }
+    }
+
+    fn pop(&mut self, close: Option<Span>) {
+        if let Some(Frame { mut statement, statements, open, .. }) = self.open.pop() {
+            statement.body = Some(Body { statements, open, close });
+            self.siblings().push(statement);
+        }
+    }
+
+    fn siblings(&mut self) -> &mut Vec<Statement> {
+        self.open.last_mut().map_or(&mut self.root, |frame| &mut frame.statements)
+    }
+}
+
+fn inside(shape: Shape) -> Inside {
+    match shape {
+        Shape::Block => Inside::Statements,
+        Shape::List => Inside::Entries,
+        Shape::Other => Inside::Anything,
+    }
+}
+
+/// The first statement that belongs to the top level: a sign that a brace is missing above it.
+fn misplaced(statements: &[Statement]) -> Option<&Word> {
+    let top = |word: &&Word| shape("", &word.text) == Shape::Block && word.text != "track_file";
+    statements.iter().map(|statement| &statement.keyword).find(top)
 }

@@ -1,5 +1,7 @@
 //! Files and places in them.
 
+use std::sync::{Arc, OnceLock};
+
 /// A file of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u32);
@@ -24,9 +26,10 @@ pub struct Sources {
 #[derive(Debug)]
 struct SourceFile {
     name: String,
-    bytes: Vec<u8>,
+    /// Shared, so that a reader can walk a file while others are added.
+    bytes: Arc<Vec<u8>>,
     /// Offset of each line's first byte, computed when the first place is asked for.
-    line_starts: std::sync::OnceLock<Vec<u32>>,
+    line_starts: OnceLock<Vec<u32>>,
 }
 
 /// A place for people: file, 1-based line and column, and the line's text.
@@ -46,7 +49,7 @@ impl Sources {
     /// Adds a file and gives it its number. Bytes past 4 GiB cannot be named by a [`Span`]; readers refuse such files.
     pub fn add(&mut self, name: impl Into<String>, bytes: Vec<u8>) -> FileId {
         let id = FileId(self.files.len() as u32);
-        self.files.push(SourceFile { name: name.into(), bytes, line_starts: Default::default() });
+        self.files.push(SourceFile { name: name.into(), bytes: Arc::new(bytes), line_starts: OnceLock::new() });
         id
     }
 
@@ -58,6 +61,11 @@ impl Sources {
     /// The file's bytes.
     pub fn bytes(&self, file: FileId) -> &[u8] {
         self.files.get(file.0 as usize).map_or(&[], |f| &f.bytes)
+    }
+
+    /// The file's bytes, to keep while files are added.
+    pub fn shared(&self, file: FileId) -> Arc<Vec<u8>> {
+        self.files.get(file.0 as usize).map_or_else(Default::default, |f| Arc::clone(&f.bytes))
     }
 
     /// How many files were read.
