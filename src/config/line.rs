@@ -280,16 +280,25 @@ pub struct RawWord<'a> {
     pub quoted: bool,
 }
 
-/// Cuts a line into words (`lexical.md` §4.1): blanks separate, `"..."` is one word without escapes, and a quote begins
-/// or ends a word also in the middle. `Err` is what an unmatched quote begins: it drops the rest of the line.
-pub fn next_word(input: &[u8]) -> Option<Result<(&[u8], RawWord<'_>), &[u8]>> {
+/// What [`next_word`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextWord<'a> {
+    /// A word, and what follows it.
+    Word(RawWord<'a>, &'a [u8]),
+    /// A quote that is never closed, with everything after it: the rest of the line is lost.
+    OpenQuote(&'a [u8]),
+    /// Only blanks are left.
+    End,
+}
+
+/// Takes the next word of an ordinary line (`lexical.md` §4.1): blanks separate, `"..."` is one word without escapes,
+/// and a quote begins or ends a word also in the middle.
+pub fn next_word(input: &[u8]) -> NextWord<'_> {
     let rest = skip_blanks(input);
-    if rest.is_empty() {
-        return None;
-    }
     match word(rest) {
-        Ok((after, word)) => Some(Ok((after, word))),
-        Err(_) => Some(Err(rest)),
+        _ if rest.is_empty() => NextWord::End,
+        Ok((after, word)) => NextWord::Word(word, after),
+        Err(_) => NextWord::OpenQuote(rest),
     }
 }
 
@@ -349,9 +358,9 @@ mod tests {
         let mut rest = text.as_bytes();
         loop {
             match next_word(rest) {
-                None => return (words, true),
-                Some(Err(_)) => return (words, false),
-                Some(Ok((after, word))) => {
+                NextWord::End => return (words, true),
+                NextWord::OpenQuote(_) => return (words, false),
+                NextWord::Word(word, after) => {
                     words.push(String::from_utf8_lossy(word.text).into_owned());
                     rest = after;
                 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::line::{self, Line, Part};
+use super::line::{self, Line, NextWord, Part};
 use crate::diag::{Code, Diagnostics, Span};
 
 /// One word, with the place it was written at.
@@ -293,9 +293,10 @@ impl Builder {
         let mut rest = bytes;
         let mut keyword = None;
         let mut args = Vec::new();
-        while let Some(next) = line::next_word(rest) {
-            match next {
-                Ok((after, raw)) => {
+        loop {
+            match line::next_word(rest) {
+                NextWord::End => break,
+                NextWord::Word(raw, after) => {
                     let end = offset(after);
                     let quotes = if raw.quoted { 2 } else { 0 };
                     let span = line.span(end - raw.text.len() - quotes..end);
@@ -307,7 +308,7 @@ impl Builder {
                     rest = after;
                     self.words += 1;
                 }
-                Err(from) => {
+                NextWord::OpenQuote(from) => {
                     if !line.quote_reported {
                         diagnostics
                             .error(
