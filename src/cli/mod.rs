@@ -1,5 +1,8 @@
 //! The command line.
 
+pub mod getopt;
+pub mod options;
+
 use std::process::ExitCode;
 
 /// Runs the program.

@@ -1,1 +1,4 @@
 //! Children and reloads as engines: start, death, respawn, back-off.
+
+pub mod child;
+pub mod reload;

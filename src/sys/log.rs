@@ -1,0 +1,394 @@
+//! Log lines: a bounded queue to a thread of its own, so that a stopped reader never holds up the loop.
+//!
+//! `tracing` events come in through [`Layer`]; the thread writes them to `/dev/log`, the console and a file. When the
+//! queue is full the newest debug line goes first; role changes ([`ROLE`]) stay longest. What is lost is counted, and
+//! one line says how many.
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+
+/// The tracing target of lines that are kept when everything else is dropped: role changes, child deaths.
+pub const ROLE: &str = "role";
+
+/// Lines that wait at most.
+const QUEUE: usize = 4_096;
+/// Lines that wait at most when all of them are about roles.
+const ROLE_QUEUE: usize = 4 * QUEUE;
+
+/// Where lines go.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `Keepalived`, `Keepalived_vrrp`, ...
+    pub ident: String,
+    /// Syslog facility number; none is no syslog.
+    pub facility: Option<u8>,
+    /// To stderr.
+    pub console: bool,
+    /// To a file.
+    pub file: Option<PathBuf>,
+    /// Flush the file after each line.
+    pub flush_file: bool,
+    /// 0: INFO and above, 1: DEBUG too, 2: TRACE too.
+    pub detail: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Detail,
+    Ordinary,
+    Role,
+}
+
+#[derive(Debug)]
+struct Line {
+    rank: Rank,
+    severity: u8,
+    at: SystemTime,
+    text: String,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    lines: VecDeque<Line>,
+    lost: u64,
+    /// The thread has taken lines and not finished writing them.
+    writing: bool,
+    has_thread: bool,
+}
+
+impl Queue {
+    fn push(&mut self, line: Line) {
+        if self.lines.len() >= QUEUE && !self.make_room(line.rank) {
+            self.lost += 1;
+            return;
+        }
+        self.lines.push_back(line);
+    }
+
+    /// Drops the newest line of less worth than `rank`; a role change may also exceed the ordinary limit.
+    fn make_room(&mut self, rank: Rank) -> bool {
+        let mut victim = None;
+        for (at, line) in self.lines.iter().enumerate().rev() {
+            if line.rank < rank && victim.is_none_or(|(_, worst)| line.rank < worst) {
+                victim = Some((at, line.rank));
+                if line.rank == Rank::Detail {
+                    break;
+                }
+            }
+        }
+        if let Some((at, _)) = victim {
+            self.lines.remove(at);
+            self.lost += 1;
+            return true;
+        }
+        rank == Rank::Role && self.lines.len() < ROLE_QUEUE
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Signalled when lines wait.
+    filled: Condvar,
+    /// Signalled when everything is written.
+    drained: Condvar,
+    settings: Mutex<Settings>,
+}
+
+static LOG: OnceLock<Arc<Shared>> = OnceLock::new();
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes over `tracing` for this process. Lines wait until [`start`], because a daemon forks before it has threads.
+pub fn init(settings: Settings) {
+    let level = match settings.detail {
+        0 => Level::INFO,
+        1 => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    let shared = LOG.get_or_init(|| {
+        Arc::new(Shared {
+            queue: Mutex::default(),
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+            settings: Mutex::new(settings),
+        })
+    });
+    let layer = Layer { shared: Arc::clone(shared), level };
+    // A second call changes nothing: the first one's settings stand.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+}
+
+/// Changes the ident, which names the network namespace and the instance once they are known.
+pub fn set_ident(ident: &str) {
+    if let Some(shared) = LOG.get() {
+        ident.clone_into(&mut lock(&shared.settings).ident);
+    }
+}
+
+/// Starts the thread that writes.
+pub fn start() -> std::io::Result<()> {
+    let Some(shared) = LOG.get() else { return Ok(()) };
+    lock(&shared.queue).has_thread = true;
+    let writer = Arc::clone(shared);
+    std::thread::Builder::new().name("log".into()).stack_size(128 << 10).spawn(move || write_for_ever(&writer))?;
+    Ok(())
+}
+
+/// Waits until what waits is written, for `limit` at most; without a thread it writes here.
+pub fn flush(limit: Duration) {
+    let Some(shared) = LOG.get() else { return };
+    let mut queue = lock(&shared.queue);
+    if !queue.has_thread {
+        let lines = std::mem::take(&mut queue.lines);
+        drop(queue);
+        let mut outputs = Outputs::default();
+        let settings = lock(&shared.settings).clone();
+        lines.iter().for_each(|line| outputs.write(&settings, line));
+        return;
+    }
+    let waits = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
+    let _ = shared.drained.wait_timeout_while(queue, limit, waits);
+}
+
+fn write_for_ever(shared: &Shared) {
+    let mut outputs = Outputs::default();
+    loop {
+        let mut queue = lock(&shared.queue);
+        while queue.lines.is_empty() {
+            queue.writing = false;
+            shared.drained.notify_all();
+            queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.writing = true;
+        let line = queue.lines.pop_front();
+        // What was lost is told once there is room again.
+        let lost = if queue.lines.is_empty() { std::mem::take(&mut queue.lost) } else { 0 };
+        drop(queue);
+        let settings = lock(&shared.settings).clone();
+        line.iter().for_each(|line| outputs.write(&settings, line));
+        if lost > 0 {
+            let text = format!("{lost} log lines were lost because the log reader was too slow");
+            outputs.write(&settings, &Line { rank: Rank::Ordinary, severity: 4, at: SystemTime::now(), text });
+        }
+    }
+}
+
+/// The `tracing` end of the queue.
+#[derive(Debug)]
+struct Layer {
+    shared: Arc<Shared>,
+    level: Level,
+}
+
+impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.level
+    }
+
+    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
+        Some(self.level.into())
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let metadata = event.metadata();
+        let (rank, severity) = match *metadata.level() {
+            _ if metadata.target() == ROLE && *metadata.level() == Level::ERROR => (Rank::Role, 1),
+            _ if metadata.target() == ROLE => (Rank::Role, 6),
+            Level::ERROR => (Rank::Ordinary, 3),
+            Level::WARN => (Rank::Ordinary, 4),
+            Level::INFO => (Rank::Ordinary, 6),
+            // keepalived: detail lines carry INFO as well.
+            _ => (Rank::Detail, 6),
+        };
+        let line = Line { rank, severity, at: SystemTime::now(), text: text.0 };
+        lock(&self.shared.queue).push(line);
+        self.shared.filled.notify_one();
+    }
+}
+
+/// The sentence of an event; its fields are for other readers.
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.0.push_str(value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+/// The open ends that lines are written to.
+#[derive(Debug, Default)]
+struct Outputs {
+    syslog: Option<UnixDatagram>,
+    file: Option<File>,
+}
+
+impl Outputs {
+    fn write(&mut self, settings: &Settings, line: &Line) {
+        for text in line.text.split('\n') {
+            self.write_one(settings, line, text);
+        }
+    }
+
+    fn write_one(&mut self, settings: &Settings, line: &Line, text: &str) {
+        let time = LocalTime::of(line.at);
+        if settings.console {
+            // keepalived: the console has neither ident nor pid.
+            let _ = std::io::stderr().lock().write_all(format!("{}: {text}\n", time.long()).as_bytes());
+        }
+        if let Some(facility) = settings.facility {
+            let priority = facility * 8 + line.severity;
+            let pid = std::process::id();
+            let message = format!("<{priority}>{} {}[{pid}]: {text}", time.syslog(), settings.ident);
+            self.write_syslog(message.as_bytes());
+        }
+        if let Some(path) = &settings.file {
+            if self.file.is_none() {
+                let options = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(path);
+                self.file = options.ok();
+            }
+            let nanos = line.at.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+            if let Some(file) = &mut self.file {
+                let _ = file.write_all(format!("{}: {text}\n", time.long_with(nanos)).as_bytes());
+                if settings.flush_file {
+                    let _ = file.sync_data();
+                }
+            }
+        }
+    }
+
+    /// One datagram; a restarted syslog daemon is found again at once, an absent one costs one `connect`.
+    fn write_syslog(&mut self, message: &[u8]) {
+        for _ in 0..2 {
+            if self.syslog.is_none() {
+                self.syslog = UnixDatagram::unbound().ok().filter(|s| s.connect("/dev/log").is_ok());
+            }
+            match &self.syslog {
+                Some(socket) if socket.send(message).is_ok() => return,
+                Some(_) => self.syslog = None,
+                None => return,
+            }
+        }
+    }
+}
+
+/// Broken-down local time.
+struct LocalTime(libc::tm);
+
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl LocalTime {
+    fn of(time: SystemTime) -> Self {
+        let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as libc::time_t;
+        // SAFETY: all-zero is a valid tm, and localtime_r writes only into it.
+        unsafe {
+            let mut tm = std::mem::zeroed();
+            libc::localtime_r(&seconds, &mut tm);
+            Self(tm)
+        }
+    }
+
+    fn month(&self) -> &'static str {
+        MONTHS[self.0.tm_mon.clamp(0, 11) as usize]
+    }
+
+    fn clock(&self) -> String {
+        format!("{:02}:{:02}:{:02}", self.0.tm_hour, self.0.tm_min, self.0.tm_sec)
+    }
+
+    /// `Sat Nov 21 01:49:27 2026`: `%c` in the C locale.
+    fn long(&self) -> String {
+        self.around_clock(&self.clock())
+    }
+
+    fn long_with(&self, nanos: u32) -> String {
+        self.around_clock(&format!("{}.{nanos:09}", self.clock()))
+    }
+
+    fn around_clock(&self, clock: &str) -> String {
+        let day = DAYS[self.0.tm_wday.clamp(0, 6) as usize];
+        format!("{day} {} {:2} {clock} {}", self.month(), self.0.tm_mday, self.0.tm_year + 1900)
+    }
+
+    fn syslog(&self) -> String {
+        format!("{} {:2} {}", self.month(), self.0.tm_mday, self.clock())
+    }
+}
+
+/// The date of a point in time as dumps show it.
+pub fn date(time: SystemTime) -> String {
+    LocalTime::of(time).long()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(rank: Rank, text: &str) -> Line {
+        Line { rank, severity: 6, at: UNIX_EPOCH, text: text.to_owned() }
+    }
+
+    fn full_of(rank: Rank) -> Queue {
+        let mut queue = Queue::default();
+        (0..QUEUE).for_each(|i| queue.push(line(rank, &i.to_string())));
+        assert_eq!(queue.lost, 0);
+        queue
+    }
+
+    #[test]
+    fn a_full_queue_loses_debug_lines_first_and_the_newest_of_them() {
+        let mut queue = full_of(Rank::Detail);
+        queue.push(line(Rank::Detail, "late debug"));
+        assert_eq!((queue.lost, queue.lines.len()), (1, QUEUE));
+        queue.push(line(Rank::Ordinary, "info"));
+        assert_eq!(queue.lines.back().unwrap().text, "info");
+        assert_eq!(queue.lines[QUEUE - 2].text, (QUEUE - 2).to_string());
+        assert_eq!((queue.lost, queue.lines.len()), (2, QUEUE));
+    }
+
+    #[test]
+    fn a_state_change_is_never_lost_to_other_lines() {
+        let mut queue = full_of(Rank::Ordinary);
+        queue.push(line(Rank::Ordinary, "info"));
+        queue.push(line(Rank::Role, "(VI_1) Entering MASTER STATE"));
+        assert_eq!(queue.lines.back().unwrap().text, "(VI_1) Entering MASTER STATE");
+        assert_eq!(queue.lost, 2);
+        let mut queue = full_of(Rank::Role);
+        queue.push(line(Rank::Role, "(VI_1) Entering BACKUP STATE"));
+        assert_eq!((queue.lost, queue.lines.len()), (0, QUEUE + 1));
+    }
+
+    #[test]
+    fn memory_stays_bounded_whatever_is_logged() {
+        let mut queue = full_of(Rank::Role);
+        (0..2 * ROLE_QUEUE).for_each(|_| queue.push(line(Rank::Role, "")));
+        assert_eq!(queue.lines.len(), ROLE_QUEUE);
+        assert_eq!(queue.lost as usize, 2 * ROLE_QUEUE - (ROLE_QUEUE - QUEUE));
+    }
+}
