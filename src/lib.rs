@@ -4,7 +4,7 @@
 //!
 //! | Floor | Modules | May use |
 //! |---|---|---|
-//! | 0 words | [`time`] [`addr`] [`diag`] [`wire`] [`model`] | no clock, no system call, no tokio |
+//! | 0 words | [`time`] [`addr`] [`histogram`] [`diag`] [`wire`] [`model`] | no clock, no system call, no tokio |
 //! | 1 text to model | [`config`] | files come through a trait |
 //! | 2 engines | [`track`] [`vrrp`] [`supervise`] | `tracing::trace!`/`debug!` only |
 //! | 3 views | [`notify`] [`dump`] | engine state to text or values |
@@ -13,6 +13,7 @@
 
 pub mod addr;
 pub mod diag;
+pub mod histogram;
 pub mod model;
 pub mod time;
 pub mod wire;

@@ -7,3 +7,5 @@ pub mod memfd;
 pub mod pidfile;
 pub mod signals;
 pub mod spawn;
+pub mod clock;
+pub mod timer;

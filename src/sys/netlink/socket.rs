@@ -1,0 +1,184 @@
+//! A NETLINK_ROUTE socket: requests with answers within a time limit, dumps, notifications from the kernel alone.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{setsockopt, sockopt};
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use rtnetlink::sys::{Socket, SocketAddr};
+
+use super::message::{self, Header, Told};
+use crate::sys::clock;
+use crate::time::{Duration, Instant};
+use crate::vrrp::io::Snapshot;
+
+/// How long the kernel may take for an answer.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// How often a dump that changes disturbed is begun again before the last one is taken as it is.
+const DUMP_TRIES: u32 = 10;
+/// The kernel makes dump datagrams of at most 32 KiB; a link with many virtual functions may be larger.
+const DATAGRAM: usize = 128 * 1024;
+
+/// An address of the kernel with the mark of who put it there.
+pub(crate) type Marked = (crate::addr::IfIndex, crate::addr::Cidr, Option<u8>);
+
+/// A NETLINK_ROUTE socket, never blocking.
+pub(crate) struct RouteSocket {
+    socket: Socket,
+    port: u32,
+    sequence: u32,
+    datagram: Box<[u8]>,
+}
+
+/// The sockets of this floor say who they are, not what is in their buffers.
+impl std::fmt::Debug for RouteSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouteSocket").field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl AsFd for RouteSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl RouteSocket {
+    /// Opens one with room for `receive_buffer` bytes of what the kernel says (as far as it lets us), joined to
+    /// `groups` (RTNLGRP_*).
+    pub(crate) fn open(receive_buffer: usize, groups: &[u32]) -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        let address = socket.bind_auto()?;
+        socket.set_non_blocking(true)?;
+        // Answers need not repeat the request; kernels before 4.3 do it anyway.
+        let _ = socket.set_cap_ack(true);
+        // Beyond net.core.rmem_max only with CAP_NET_ADMIN in the first user namespace.
+        if setsockopt(&socket.as_fd(), sockopt::RcvBufForce, &receive_buffer).is_err() {
+            setsockopt(&socket.as_fd(), sockopt::RcvBuf, &receive_buffer)?;
+        }
+        for group in groups {
+            socket.add_membership(*group)?;
+        }
+        let datagram = vec![0; DATAGRAM].into_boxed_slice();
+        Ok(Self { socket, port: address.port_number(), sequence: 0, datagram })
+    }
+
+    /// Its port: what notifications carry that a request of this socket caused.
+    pub(crate) const fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// A number for the next request; never 0, which notifications carry.
+    pub(crate) const fn next_sequence(&mut self) -> u32 {
+        self.sequence = match self.sequence.wrapping_add(1) {
+            0 => 1,
+            next => next,
+        };
+        self.sequence
+    }
+
+    /// Sends requests. The kernel carries them out before this returns, and has answered them.
+    pub(crate) fn send(&self, requests: &[u8]) -> io::Result<()> {
+        loop {
+            match self.socket.send_to(requests, &SocketAddr::new(0, 0), 0) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads one datagram if one waits. Whatever other processes send is passed over. `Ok(false)` says nothing waits;
+    /// ENOBUFS says that something was lost.
+    pub(crate) fn receive(&mut self, each: impl FnMut(Header, Told)) -> io::Result<bool> {
+        let mut buffer = &mut self.datagram[..];
+        match self.socket.recv_from(&mut buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC) {
+            Ok((length, _)) if length > self.datagram.len() => Err(Errno::ENOBUFS.into()),
+            Ok((length, sender)) => {
+                if sender.port_number() == 0 {
+                    message::parse(&self.datagram[..length], each);
+                }
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until something can be read; `false` where `until` comes first.
+    pub(crate) fn wait(&self, until: Instant) -> io::Result<bool> {
+        loop {
+            let left = until.since(clock::now());
+            let millis = PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
+            match poll(&mut [PollFd::new(self.as_fd(), PollFlags::POLLIN)], millis) {
+                Ok(0) => return Ok(false),
+                Ok(_) => return Ok(true),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Links and addresses with their marks.
+    pub(crate) fn dump(&mut self) -> io::Result<(Snapshot, Vec<Marked>)> {
+        let mut tries = DUMP_TRIES;
+        loop {
+            tries -= 1;
+            let (mut links, mut addresses) = (Vec::new(), Vec::new());
+            let links_whole = self.dump_one(message::dump_links, |told| {
+                if let Told::Link(link) = told {
+                    links.push(link);
+                }
+            })?;
+            let addresses_whole = self.dump_one(message::dump_addresses, |told| {
+                if let Told::Address(address) = told {
+                    addresses.push(address);
+                }
+            })?;
+            if (links_whole && addresses_whole) || tries == 0 {
+                let marked = addresses.iter().map(|address| (address.link, address.cidr, address.protocol)).collect();
+                let usable = addresses.iter().filter(|address| address.usable);
+                let addresses = usable.map(|address| (address.link, address.cidr)).collect();
+                return Ok((Snapshot { links, addresses }, marked));
+            }
+        }
+    }
+
+    /// One dump; `Ok(false)` where a change disturbed it.
+    fn dump_one(&mut self, request: fn(&mut Vec<u8>, u32), mut each: impl FnMut(Told)) -> io::Result<bool> {
+        let sequence = self.next_sequence();
+        let mut bytes = Vec::new();
+        request(&mut bytes, sequence);
+        self.send(&bytes)?;
+        let until = clock::now() + ANSWER_LIMIT;
+        let (mut end, mut whole) = (None, true);
+        while end.is_none() {
+            if !self.wait(until)? {
+                return Err(Errno::ETIMEDOUT.into());
+            }
+            self.receive(|header, told| match told {
+                _ if header.sequence != sequence => {}
+                Told::Done(code) | Told::Answer(code) => end = Some((code, header.interrupted)),
+                told => {
+                    whole &= !header.interrupted;
+                    each(told);
+                }
+            })?;
+        }
+        match end {
+            Some((code, interrupted)) if code == 0 => Ok(whole && !interrupted),
+            Some((code, _)) => Err(io::Error::from_raw_os_error(code)),
+            None => Ok(whole),
+        }
+    }
+}
+
+/// The descriptor, for logs and tests.
+impl AsRawFd for RouteSocket {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.socket.as_raw_fd()
+    }
+}
