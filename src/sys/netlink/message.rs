@@ -9,12 +9,8 @@ use rtnetlink::packet_core::{
     ErrorBuffer, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NLMSG_DONE,
     NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, NetlinkBuffer, NetlinkMessage, NlasIterator,
 };
-use rtnetlink::packet_route::address::{
-    AddressAttribute, AddressFlags, AddressHeader, AddressMessage, CacheInfo,
-};
-use rtnetlink::packet_route::link::{
-    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage,
-};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeader, AddressMessage, CacheInfo};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::addr::{Cidr, IfIndex, Mac};
@@ -68,6 +64,8 @@ pub(crate) struct Address {
     pub(crate) link: IfIndex,
     /// IFA_LOCAL where there is one (with a peer: ours), else IFA_ADDRESS.
     pub(crate) cidr: Cidr,
+    /// IFA_ADDRESS where it is another: the point-to-point peer.
+    pub(crate) peer: Option<IpAddr>,
     /// Not tentative (unless optimistic), and duplicate address detection has not failed.
     pub(crate) usable: bool,
     /// IFA_PROTO
@@ -177,9 +175,11 @@ fn address(payload: &[u8]) -> Option<Address> {
         _ => {}
     });
     let tentative = flags.contains(AddressFlags::Tentative) && !flags.contains(AddressFlags::Optimistic);
+    let own = local.or(address)?;
     Some(Address {
         link: IfIndex(header.index),
-        cidr: Cidr { address: local.or(address)?, prefix: header.prefix_len },
+        cidr: Cidr { address: own, prefix: header.prefix_len },
+        peer: address.filter(|address| *address != own),
         usable: !tentative && !flags.contains(AddressFlags::Dadfailed),
         protocol,
     })

@@ -1,7 +1,7 @@
 //! A NETLINK_ROUTE socket: requests with answers within a time limit, dumps, notifications from the kernel alone.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -9,10 +9,10 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
 
-use super::message::{self, Header, Told};
+use super::message::{self, Address, Header, Told};
 use crate::sys::clock;
 use crate::time::{Duration, Instant};
-use crate::vrrp::io::Snapshot;
+use crate::vrrp::io::{Link, Snapshot};
 
 /// How long the kernel may take for an answer.
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -21,8 +21,23 @@ const DUMP_TRIES: u32 = 10;
 /// The kernel makes dump datagrams of at most 32 KiB; a link with many virtual functions may be larger.
 const DATAGRAM: usize = 128 * 1024;
 
-/// An address of the kernel with the mark of who put it there.
-pub(crate) type Marked = (crate::addr::IfIndex, crate::addr::Cidr, Option<u8>);
+/// All that a dump tells.
+#[derive(Debug, Default)]
+pub(crate) struct Dump {
+    /// Every link.
+    pub(crate) links: Vec<Link>,
+    /// Every address, also those that are not usable yet.
+    pub(crate) addresses: Vec<Address>,
+}
+
+impl Dump {
+    /// What the engine has to know of it.
+    pub(crate) fn snapshot(self) -> Snapshot {
+        let usable = self.addresses.iter().filter(|address| address.usable);
+        let addresses = usable.map(|address| (address.link, address.cidr)).collect();
+        Snapshot { links: self.links, addresses }
+    }
+}
 
 /// A NETLINK_ROUTE socket, never blocking.
 pub(crate) struct RouteSocket {
@@ -122,27 +137,24 @@ impl RouteSocket {
         }
     }
 
-    /// Links and addresses with their marks.
-    pub(crate) fn dump(&mut self) -> io::Result<(Snapshot, Vec<Marked>)> {
+    /// Links and addresses.
+    pub(crate) fn dump(&mut self) -> io::Result<Dump> {
         let mut tries = DUMP_TRIES;
         loop {
             tries -= 1;
-            let (mut links, mut addresses) = (Vec::new(), Vec::new());
+            let mut dump = Dump::default();
             let links_whole = self.dump_one(message::dump_links, |told| {
                 if let Told::Link(link) = told {
-                    links.push(link);
+                    dump.links.push(link);
                 }
             })?;
             let addresses_whole = self.dump_one(message::dump_addresses, |told| {
                 if let Told::Address(address) = told {
-                    addresses.push(address);
+                    dump.addresses.push(address);
                 }
             })?;
             if (links_whole && addresses_whole) || tries == 0 {
-                let marked = addresses.iter().map(|address| (address.link, address.cidr, address.protocol)).collect();
-                let usable = addresses.iter().filter(|address| address.usable);
-                let addresses = usable.map(|address| (address.link, address.cidr)).collect();
-                return Ok((Snapshot { links, addresses }, marked));
+                return Ok(dump);
             }
         }
     }
@@ -169,16 +181,9 @@ impl RouteSocket {
             })?;
         }
         match end {
-            Some((code, interrupted)) if code == 0 => Ok(whole && !interrupted),
+            Some((0, interrupted)) => Ok(whole && !interrupted),
             Some((code, _)) => Err(io::Error::from_raw_os_error(code)),
             None => Ok(whole),
         }
-    }
-}
-
-/// The descriptor, for logs and tests.
-impl AsRawFd for RouteSocket {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.socket.as_raw_fd()
     }
 }

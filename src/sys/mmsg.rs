@@ -1,0 +1,369 @@
+//! Many datagrams in one system call: sendmmsg and recvmmsg with headers that are kept between calls.
+//!
+//! nix gives all messages of a `sendmmsg` the same control messages and does not restore `msg_controllen` after a
+//! `recvmmsg`, so both are called through libc here.
+
+#![allow(unsafe_code)]
+
+use std::mem::{offset_of, size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::{fmt, io, ptr};
+
+use crate::addr::IfIndex;
+
+/// The kernel takes at most this many messages in one call (UIO_MAXIOV).
+const MAX_BATCH: usize = 1024;
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    /// To whom.
+    pub(crate) to: Destination,
+    /// IPv6: from which address, and the hop limit where it is not the socket's.
+    pub(crate) control: Option<(Ipv6Addr, Option<u8>)>,
+    /// What.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Destination {
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 address and the link it is on; 0 leaves that to the routes.
+    V6(Ipv6Addr, IfIndex),
+    /// A frame, out of a link, of an Ethernet protocol.
+    Frame(IfIndex, u16),
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+union Name {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+    frame: libc::sockaddr_ll,
+}
+
+/// IPV6_PKTINFO and IPV6_HOPLIMIT, laid out as the CMSG_ macros would.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Control {
+    info_header: libc::cmsghdr,
+    info: libc::in6_pktinfo,
+    hops_header: libc::cmsghdr,
+    hops: libc::c_int,
+}
+
+const INFO_LEN: u32 = size_of::<libc::in6_pktinfo>() as u32;
+const HOPS_LEN: u32 = size_of::<libc::c_int>() as u32;
+// SAFETY: CMSG_SPACE and CMSG_LEN only calculate.
+const INFO_SPACE: usize = unsafe { libc::CMSG_SPACE(INFO_LEN) } as usize;
+// SAFETY: as above.
+const HOPS_SPACE: usize = unsafe { libc::CMSG_SPACE(HOPS_LEN) } as usize;
+const _: () = assert!(offset_of!(Control, info) + INFO_LEN as usize == cmsg_len(INFO_LEN));
+const _: () = assert!(offset_of!(Control, hops_header) == INFO_SPACE);
+const _: () = assert!(offset_of!(Control, hops) == INFO_SPACE + cmsg_len(HOPS_LEN) - HOPS_LEN as usize);
+const _: () = assert!(size_of::<Control>() == INFO_SPACE + HOPS_SPACE);
+
+const fn cmsg_len(data: u32) -> usize {
+    // SAFETY: CMSG_LEN only calculates.
+    unsafe { libc::CMSG_LEN(data) as usize }
+}
+
+/// Sends datagrams together; grows to the largest batch it has sent and allocates nothing afterwards.
+#[derive(Default)]
+pub(crate) struct SendBatch {
+    names: Vec<(Name, libc::socklen_t)>,
+    controls: Vec<(Control, usize)>,
+    vectors: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+}
+
+// SAFETY: the pointers in `vectors` and `headers` are written anew in each `send` and used only before it returns.
+unsafe impl Send for SendBatch {}
+
+impl fmt::Debug for SendBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendBatch").field("capacity", &self.headers.capacity()).finish_non_exhaustive()
+    }
+}
+
+impl SendBatch {
+    /// Sends all messages, in order. One that fails does not hold back the others: `failed` hears of its place in the
+    /// list and its errno.
+    pub(crate) fn send<'a>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        flags: libc::c_int,
+        messages: impl IntoIterator<Item = Outgoing<'a>>,
+        mut failed: impl FnMut(usize, i32),
+    ) {
+        let mut messages = messages.into_iter().peekable();
+        let mut base = 0;
+        while messages.peek().is_some() {
+            self.fill(messages.by_ref().take(MAX_BATCH));
+            self.flush(socket, flags, |index, errno| failed(base + index, errno));
+            base += self.headers.len();
+        }
+        // What they point to is the caller's again.
+        self.vectors.clear();
+        self.headers.clear();
+    }
+
+    fn fill<'a>(&mut self, messages: impl Iterator<Item = Outgoing<'a>>) {
+        self.names.clear();
+        self.controls.clear();
+        self.vectors.clear();
+        self.headers.clear();
+        for message in messages {
+            self.names.push(name(message.to));
+            self.controls.push(control(message));
+            let (base, len) = (message.bytes.as_ptr().cast_mut().cast(), message.bytes.len());
+            self.vectors.push(libc::iovec { iov_base: base, iov_len: len });
+        }
+        let parts = self.names.iter_mut().zip(&mut self.controls).zip(&mut self.vectors);
+        self.headers.extend(parts.map(|(((name, name_len), (control, control_len)), vector)| {
+            // SAFETY: a message header of zeroes is one without name, vectors and control messages.
+            let mut header: libc::mmsghdr = unsafe { zeroed() };
+            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
+            header.msg_hdr.msg_namelen = *name_len;
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            if *control_len > 0 {
+                header.msg_hdr.msg_control = ptr::from_mut(control).cast();
+                header.msg_hdr.msg_controllen = *control_len as _;
+            }
+            header
+        }));
+    }
+
+    fn flush(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int, mut failed: impl FnMut(usize, i32)) {
+        let mut done = 0;
+        while done < self.headers.len() {
+            let left = &mut self.headers[done..];
+            // SAFETY: every header points into `names`, `controls` and `vectors`, which nobody touches until the next
+            // `fill`, and to bytes that outlive `send`, which is our only caller.
+            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), left.len() as _, flags as _) };
+            if let Ok(sent @ 1..) = usize::try_from(sent) {
+                done += sent;
+                continue;
+            }
+            match io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO) {
+                libc::EINTR => {}
+                errno => {
+                    failed(done, errno);
+                    done += 1;
+                }
+            }
+        }
+    }
+}
+
+fn name(to: Destination) -> (Name, libc::socklen_t) {
+    // SAFETY: addresses are plain numbers; zeroes are valid, and portable where a system has further fields.
+    let mut name: Name = unsafe { zeroed() };
+    let len = match to {
+        Destination::V4(address) => {
+            name.v4 = libc::sockaddr_in {
+                sin_family: libc::AF_INET as _,
+                sin_port: 0,
+                sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
+                sin_zero: [0; 8],
+            };
+            size_of::<libc::sockaddr_in>()
+        }
+        Destination::V6(address, link) => {
+            name.v6 = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as _,
+                sin6_port: 0,
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: address.octets() },
+                sin6_scope_id: link.0,
+            };
+            size_of::<libc::sockaddr_in6>()
+        }
+        Destination::Frame(link, protocol) => {
+            name.frame = libc::sockaddr_ll {
+                sll_family: libc::AF_PACKET as _,
+                sll_protocol: protocol.to_be(),
+                sll_ifindex: i32::try_from(link.0).unwrap_or(0),
+                sll_hatype: 0,
+                sll_pkttype: 0,
+                sll_halen: 0,
+                sll_addr: [0; 8],
+            };
+            size_of::<libc::sockaddr_ll>()
+        }
+    };
+    (name, len as libc::socklen_t)
+}
+
+fn control(message: Outgoing<'_>) -> (Control, usize) {
+    // SAFETY: control messages are plain numbers.
+    let mut control: Control = unsafe { zeroed() };
+    let (Some((source, hop_limit)), Destination::V6(_, link)) = (message.control, message.to) else {
+        return (control, 0);
+    };
+    control.info_header.cmsg_level = libc::IPPROTO_IPV6;
+    control.info_header.cmsg_type = libc::IPV6_PKTINFO;
+    control.info_header.cmsg_len = cmsg_len(INFO_LEN) as _;
+    control.info.ipi6_addr.s6_addr = source.octets();
+    control.info.ipi6_ifindex = link.0 as _;
+    let Some(hop_limit) = hop_limit else { return (control, INFO_SPACE) };
+    control.hops_header.cmsg_level = libc::IPPROTO_IPV6;
+    control.hops_header.cmsg_type = libc::IPV6_HOPLIMIT;
+    control.hops_header.cmsg_len = cmsg_len(HOPS_LEN) as _;
+    control.hops = hop_limit.into();
+    (control, INFO_SPACE + HOPS_SPACE)
+}
+
+/// A datagram that came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming<'a> {
+    /// From whom.
+    pub(crate) source: IpAddr,
+    /// To whom, where the packet-info message says it (IPv6).
+    pub(crate) destination: Option<Ipv6Addr>,
+    /// Its hop limit, where a control message says it (IPv6).
+    pub(crate) hop_limit: Option<u8>,
+    /// It was longer than the buffer.
+    pub(crate) truncated: bool,
+    /// What.
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Room for the control messages we ask for; aligned as they must be.
+type ControlRoom = [u64; 16];
+
+/// Receives datagrams together into buffers of its own.
+pub(crate) struct ReceiveBatch {
+    buffers: Box<[u8]>,
+    buffer_len: usize,
+    names: Box<[libc::sockaddr_in6]>,
+    controls: Box<[ControlRoom]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+}
+
+// SAFETY: the pointers in `vectors` and `headers` are written anew in each `receive` and used only before it returns.
+unsafe impl Send for ReceiveBatch {}
+
+impl fmt::Debug for ReceiveBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceiveBatch").field("messages", &self.headers.len()).finish_non_exhaustive()
+    }
+}
+
+impl ReceiveBatch {
+    /// For `messages` datagrams of at most `buffer_len` bytes each.
+    pub(crate) fn new(messages: usize, buffer_len: usize) -> Self {
+        // SAFETY: names, vectors and headers of zeroes are valid and point to nothing.
+        let (name, vector, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        Self {
+            buffers: vec![0; messages * buffer_len].into_boxed_slice(),
+            buffer_len,
+            names: vec![name; messages].into_boxed_slice(),
+            controls: vec![ControlRoom::default(); messages].into_boxed_slice(),
+            vectors: vec![vector; messages].into_boxed_slice(),
+            headers: vec![header; messages].into_boxed_slice(),
+        }
+    }
+
+    /// How many datagrams it can take at once.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Receives at most `limit` datagrams of those that wait, and says how many there were.
+    pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
+        let limit = limit.min(self.headers.len());
+        let buffers = self.buffers.chunks_exact_mut(self.buffer_len);
+        let rooms = self.names.iter_mut().zip(&mut self.controls).zip(&mut self.vectors).zip(buffers);
+        for (header, (((name, control), vector), buffer)) in self.headers[..limit].iter_mut().zip(rooms) {
+            *vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+            let header = &mut header.msg_hdr;
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            header.msg_name = ptr::from_mut(name).cast();
+            header.msg_control = control.as_mut_ptr().cast();
+            // In these the kernel leaves how much it has used.
+            header.msg_namelen = size_of::<libc::sockaddr_in6>() as _;
+            header.msg_controllen = size_of::<ControlRoom>() as _;
+            header.msg_flags = 0;
+        }
+        // SAFETY: every header points to a name, a buffer and control room of ours, with their true lengths; the time
+        // limit is absent.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.headers.as_mut_ptr(),
+                limit as _,
+                libc::MSG_DONTWAIT as _,
+                ptr::null_mut(),
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// The datagram at a place of the last `receive`; none where its sender is no IP address.
+    pub(crate) fn message(&self, index: usize) -> Option<Incoming<'_>> {
+        let header = self.headers.get(index)?;
+        let from = &self.names[index];
+        let source = match i32::from(from.sin6_family) {
+            libc::AF_INET => {
+                // SAFETY: the kernel wrote a sockaddr_in here, which is shorter and needs no more alignment.
+                let from = unsafe { &*ptr::from_ref(from).cast::<libc::sockaddr_in>() };
+                IpAddr::from(u32::from_be(from.sin_addr.s_addr).to_be_bytes())
+            }
+            libc::AF_INET6 => IpAddr::from(from.sin6_addr.s6_addr),
+            _ => return None,
+        };
+        let start = index * self.buffer_len;
+        let length = (header.msg_len as usize).min(self.buffer_len);
+        let (destination, hop_limit) = self.controls_of(index);
+        Some(Incoming {
+            source,
+            destination,
+            hop_limit,
+            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            bytes: &self.buffers[start..start + length],
+        })
+    }
+
+    fn controls_of(&self, index: usize) -> (Option<Ipv6Addr>, Option<u8>) {
+        let (mut destination, mut hop_limit) = (None, None);
+        // Its type is another with musl.
+        #[allow(clippy::unnecessary_cast)]
+        let used = (self.headers[index].msg_hdr.msg_controllen as usize).min(size_of::<ControlRoom>());
+        let words = &self.controls[index];
+        // SAFETY: the room is `size_of::<ControlRoom>()` initialised bytes, and `used` is at most that.
+        let mut room = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), used) };
+        while room.len() >= size_of::<libc::cmsghdr>() {
+            // SAFETY: there are enough bytes for a header; it is plain numbers and may lie unaligned.
+            let header = unsafe { room.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+            let length = header.cmsg_len as usize;
+            let Some(value) = room.get(cmsg_len(0)..length) else { break };
+            match (header.cmsg_level, header.cmsg_type) {
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    destination = value.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                    let limit = value.first_chunk().map(|limit| libc::c_int::from_ne_bytes(*limit));
+                    hop_limit = limit.and_then(|limit| u8::try_from(limit).ok());
+                }
+                _ => {}
+            }
+            room = room.get(length.next_multiple_of(size_of::<usize>())..).unwrap_or_default();
+        }
+        (destination, hop_limit)
+    }
+}
+
+/// An address for `bind`: IPv6 groups need their link.
+pub(crate) fn socket_address(address: IpAddr, link: IfIndex) -> SocketAddr {
+    match address {
+        IpAddr::V4(address) => SocketAddr::new(address.into(), 0),
+        IpAddr::V6(address) => std::net::SocketAddrV6::new(address, 0, 0, link.0).into(),
+    }
+}

@@ -1,0 +1,154 @@
+//! The kernel's links and addresses: asked for on a thread of its own, and listened to there.
+//!
+//! Sending an rtnetlink request waits for the kernel's rtnl lock, which others hold for milliseconds, so the loop that
+//! sends adverts only hands orders over. The thread sends address changes together, matches the answers, sends the
+//! announcements whose addresses are there, and tells what happened as [`Event`]s.
+
+pub(super) mod message;
+mod monitor;
+pub(super) mod requests;
+pub(super) mod socket;
+mod worker;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::addr::{Cidr, IfIndex};
+use crate::vrrp::io::{Announcement, Failure, Holding, Link, Snapshot};
+
+/// Something to do, in the order of submission.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Have this address; one that is there already is a success.
+    Add(Holding),
+    /// Have it not; one that is not there is a success.
+    Remove(Holding),
+    /// Announce an address, after the kernel has answered for all orders before; not if it could not be added.
+    Announce(Announcement),
+    /// Say [`Event::Synced`] when all orders before are done.
+    Sync(u64),
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The whole truth: first of all, and again after the kernel had to drop notifications.
+    Machine(Snapshot),
+    /// A link appeared or changed.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(IfIndex),
+    /// The kernel has an address; an IPv6 one only once it is usable.
+    AddressAdded(IfIndex, Cidr),
+    /// The kernel has an address no longer.
+    AddressRemoved {
+        /// On which link it was.
+        link: IfIndex,
+        /// Which.
+        address: Cidr,
+        /// Because we asked for the removal of just this address.
+        by_us: bool,
+    },
+    /// An address could not be added or removed.
+    Failed(Failure),
+    /// The kernel did not answer for this address in time; it is looked up, and asked for once more.
+    Unanswered(Holding),
+    /// An announcement could not be sent: errno.
+    NotAnnounced(Announcement, i32),
+    /// All orders before [`Order::Sync`] with this number are done.
+    Synced(u64),
+}
+
+/// The hand that gives orders to the kernel's thread. Dropping it lets the thread finish what was ordered.
+#[derive(Debug)]
+pub struct Kernel {
+    orders: Option<std::sync::mpsc::Sender<Vec<Order>>>,
+    bell: Arc<worker::Bell>,
+    overruns: Arc<AtomicU64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the kernel's thread has to tell.
+#[derive(Debug)]
+pub struct KernelEvents {
+    batches: UnboundedReceiver<Vec<Event>>,
+    ready: VecDeque<Event>,
+}
+
+impl Kernel {
+    /// Starts listening and the thread. The first event is [`Event::Machine`]; nothing that happens after it is missed.
+    pub fn start() -> io::Result<(Self, KernelEvents)> {
+        Self::start_with(None)
+    }
+
+    /// As `start`, with another receive buffer for notifications: tests make a small one overflow.
+    #[doc(hidden)]
+    pub fn start_with(receive_buffer: Option<usize>) -> io::Result<(Self, KernelEvents)> {
+        let (orders, ordered) = std::sync::mpsc::channel();
+        // Unbounded, and bounded by what the kernel tells while the loop is busy: a loop that never reads is dead.
+        let (batches_out, batches) = unbounded_channel();
+        let bell = Arc::new(worker::Bell::new()?);
+        let overruns = Arc::new(AtomicU64::new(0));
+        let worker =
+            worker::Worker::new(ordered, Arc::clone(&bell), batches_out, Arc::clone(&overruns), receive_buffer)?;
+        let thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || worker.run())?;
+        let kernel = Self { orders: Some(orders), bell, overruns, thread: Some(thread) };
+        Ok((kernel, KernelEvents { batches, ready: VecDeque::new() }))
+    }
+
+    /// Hands orders over; never waits.
+    pub fn submit(&self, orders: Vec<Order>) {
+        if let (false, Some(sender)) = (orders.is_empty(), &self.orders) {
+            // The thread ends only after this sender is gone.
+            let _ = sender.send(orders);
+            self.bell.ring();
+        }
+    }
+
+    /// How often the kernel had to drop notifications.
+    pub fn overruns(&self) -> u64 {
+        self.overruns.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything ordered is done and the thread has ended. Not for the loop.
+    pub fn stop(mut self) {
+        self.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    fn close(&mut self) {
+        self.orders = None;
+        self.bell.ring();
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl KernelEvents {
+    /// The next event; none after the thread has ended. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        while self.ready.is_empty() {
+            self.ready = self.batches.recv().await?.into();
+        }
+        self.ready.pop_front()
+    }
+
+    /// The next event, if one waits.
+    pub fn try_next(&mut self) -> Option<Event> {
+        while self.ready.is_empty() {
+            self.ready = self.batches.try_recv().ok()?.into();
+        }
+        self.ready.pop_front()
+    }
+}

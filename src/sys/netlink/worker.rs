@@ -1,0 +1,239 @@
+//! The thread: orders in windows, notifications in between.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::SigSet;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::message::Change;
+use super::monitor::{Heard, Monitor};
+use super::requests::{Request, Requests, WINDOW};
+use super::{Event, Order};
+use crate::addr::IfIndex;
+use crate::sys::announce::Announcer;
+use crate::vrrp::io::{Announcement, Holding};
+
+/// Notifications read before orders are looked at again.
+const NOTIFICATIONS: usize = 256;
+/// Announcements sent together.
+const ANNOUNCEMENTS: usize = 512;
+/// Between tries of a dump that fails.
+const RESYNC_PAUSE_MS: u16 = 200;
+
+/// Wakes the thread; rings once, however many orders come before it listens.
+#[derive(Debug)]
+pub(super) struct Bell {
+    fd: EventFd,
+    rung: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn new() -> io::Result<Self> {
+        let fd = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self { fd, rung: AtomicBool::new(false) })
+    }
+
+    pub(super) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // It can only fail with 2^64 - 2 rings unheard.
+            let _ = self.fd.write(1);
+        }
+    }
+
+    fn silence(&self) {
+        if self.rung.swap(false, Ordering::AcqRel) {
+            let _ = self.fd.read();
+        }
+    }
+}
+
+/// All that the thread has.
+#[derive(Debug)]
+pub(super) struct Worker {
+    ordered: Receiver<Vec<Order>>,
+    bell: Arc<Bell>,
+    queue: VecDeque<Order>,
+    requests: Requests,
+    monitor: Monitor,
+    announcer: Announcer,
+    /// Addresses that could not be added: not announced.
+    missing: BTreeSet<(IfIndex, IpAddr)>,
+    /// Notifications were lost and a dump has yet to make up for them.
+    stale: bool,
+    overruns: Arc<AtomicU64>,
+    events: Vec<Event>,
+    out: UnboundedSender<Vec<Event>>,
+}
+
+/// Orders that are carried out together.
+#[derive(Debug, Default)]
+struct Window {
+    requests: Vec<Request>,
+    announcements: Vec<Announcement>,
+    syncs: Vec<u64>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        ordered: Receiver<Vec<Order>>,
+        bell: Arc<Bell>,
+        out: UnboundedSender<Vec<Event>>,
+        overruns: Arc<AtomicU64>,
+        receive_buffer: Option<usize>,
+    ) -> io::Result<Self> {
+        let mut requests = Requests::open()?;
+        // Listening before asking: what changes in between is told twice, not missed.
+        let mut monitor = Monitor::open(requests.port(), receive_buffer)?;
+        let snapshot = requests.dump()?.snapshot();
+        monitor.learn(&snapshot);
+        Ok(Self {
+            ordered,
+            bell,
+            queue: VecDeque::new(),
+            requests,
+            monitor,
+            announcer: Announcer::open()?,
+            missing: BTreeSet::new(),
+            stale: false,
+            overruns,
+            events: vec![Event::Machine(snapshot)],
+            out,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        // Signals are the loop's.
+        let _ = SigSet::all().thread_block();
+        loop {
+            self.bell.silence();
+            let open = self.take_orders();
+            if !self.queue.is_empty() {
+                self.run_window();
+            } else if !open {
+                return;
+            }
+            let heard = self.listen();
+            self.tell();
+            if open && heard && self.queue.is_empty() {
+                self.wait();
+            }
+        }
+    }
+
+    /// `false`: nobody can order anything more.
+    fn take_orders(&mut self) -> bool {
+        loop {
+            match self.ordered.try_recv() {
+                Ok(orders) => self.queue.extend(orders),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let timeout = if self.stale { PollTimeout::from(RESYNC_PAUSE_MS) } else { PollTimeout::NONE };
+        let mut sources = [
+            PollFd::new(self.bell.fd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.monitor.socket.as_fd(), PollFlags::POLLIN),
+        ];
+        // An interrupted wait is one more turn of the loop.
+        let _ = poll(&mut sources, timeout);
+    }
+
+    fn tell(&mut self) {
+        if !self.events.is_empty() {
+            // Nobody listens any more while the process stops; its last orders are carried out all the same.
+            let _ = self.out.send(std::mem::take(&mut self.events));
+        }
+    }
+
+    /// Reads notifications; `true` where none waits any more.
+    fn listen(&mut self) -> bool {
+        let heard = self.monitor.read(NOTIFICATIONS, &mut self.events);
+        if !matches!(heard, Ok(Heard::All | Heard::Some)) {
+            self.overruns.fetch_add(1, Ordering::Relaxed);
+            self.stale = true;
+        }
+        if self.stale {
+            self.resync();
+        }
+        matches!(heard, Ok(Heard::All)) || self.stale
+    }
+
+    fn resync(&mut self) {
+        self.monitor.discard();
+        // Where it does not work, it is tried again after a pause.
+        if let Ok(dump) = self.requests.dump() {
+            let snapshot = dump.snapshot();
+            self.monitor.learn(&snapshot);
+            self.events.push(Event::Machine(snapshot));
+            self.stale = false;
+        }
+    }
+
+    fn run_window(&mut self) {
+        let mut window = self.next_window();
+        for request in window.requests.iter().filter(|request| request.change == Change::Remove) {
+            self.monitor.expect_removal(request.holding.link, request.holding.address.cidr);
+        }
+        let events = &mut self.events;
+        self.requests.carry_out(&mut window.requests, |holding| events.push(Event::Unanswered(holding.clone())));
+        for request in &window.requests {
+            let failure = request.failure();
+            let key = (request.holding.link, request.holding.address.cidr.address);
+            match (request.change, &failure) {
+                (Change::Add, Some(_)) => _ = self.missing.insert(key),
+                _ => _ = self.missing.remove(&key),
+            }
+            self.events.extend(failure.map(Event::Failed));
+        }
+        window.announcements.retain(|one| !self.missing.contains(&(one.link, one.address)));
+        let events = &mut self.events;
+        self.announcer.send(&window.announcements, |announcement, errno| {
+            events.push(Event::NotAnnounced(*announcement, errno));
+        });
+        self.events.extend(window.syncs.into_iter().map(Event::Synced));
+        self.tell();
+    }
+
+    /// The next orders that can go together: first the changes, then the announcements, as if one after another.
+    fn next_window(&mut self) -> Window {
+        let mut window = Window::default();
+        while let Some(order) = self.queue.front() {
+            let full = match order {
+                Order::Add(_) => window.requests.len() == WINDOW,
+                // It is announced before it goes.
+                Order::Remove(holding) => window.requests.len() == WINDOW || window.announces(holding),
+                Order::Announce(_) => window.announcements.len() == ANNOUNCEMENTS,
+                Order::Sync(_) => false,
+            };
+            if full {
+                break;
+            }
+            match self.queue.pop_front() {
+                Some(Order::Add(holding)) => window.requests.push(Request::new(Change::Add, holding)),
+                Some(Order::Remove(holding)) => window.requests.push(Request::new(Change::Remove, holding)),
+                Some(Order::Announce(announcement)) => window.announcements.push(announcement),
+                Some(Order::Sync(id)) => window.syncs.push(id),
+                None => break,
+            }
+        }
+        window
+    }
+}
+
+impl Window {
+    fn announces(&self, holding: &Holding) -> bool {
+        let cidr = holding.address.cidr;
+        self.announcements.iter().any(|one| (one.link, one.address) == (holding.link, cidr.address))
+    }
+}

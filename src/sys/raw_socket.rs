@@ -1,0 +1,245 @@
+//! The raw sockets of VRRP: one pair for all instances that share an interface and a group or source (`vrrp.md`'s
+//! rules are keepalived's: protocol 112, options as listed in [`open`]).
+//!
+//! Adverts that are due together leave in one `sendmmsg` for each socket; what waits comes in through `recvmmsg`. The
+//! readiness of each receive socket is tokio's, edge-triggered, so a wake-up costs no system call to find the socket.
+
+mod open;
+
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::task::Poll;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::mmsg::{Destination, Outgoing, ReceiveBatch, SendBatch};
+use crate::addr::IfIndex;
+use crate::histogram::Histogram;
+use crate::time::Instant;
+use crate::vrrp::io::{Failure, PacketMeta, SendAdvert, SocketKey, SocketScope, SocketSpec};
+
+/// Datagrams taken in one system call.
+const RECEIVE_BATCH: usize = 32;
+/// IPv4 header with options, AH, 255 IPv6 addresses and an authentication trailer fit; what is longer is no advert.
+const DATAGRAM: usize = 4352;
+
+/// All pairs of sockets of one process. Belongs to the loop that sends adverts; must be made within its runtime.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Sorted by key.
+    pairs: Vec<Pair>,
+    /// Which pair is read first next time, so that a flooded one cannot starve the others.
+    first: usize,
+    /// (pair, advert) of the adverts being sent, kept to be reused.
+    order: Vec<(usize, usize)>,
+    outgoing: SendBatch,
+    incoming: ReceiveBatch,
+    counters: Counters,
+}
+
+/// What the sockets have counted.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// How late adverts left, against when they were due.
+    pub lateness: Histogram,
+    /// Datagrams longer than any advert, dropped.
+    pub truncated: u64,
+    /// Errors of receive sockets.
+    pub receive_errors: u64,
+}
+
+#[derive(Debug)]
+struct Pair {
+    key: SocketKey,
+    receive_buffer: Option<u32>,
+    receive: AsyncFd<OwnedFd>,
+    send: OwnedFd,
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Self {
+            pairs: Vec::new(),
+            first: 0,
+            order: Vec::new(),
+            outgoing: SendBatch::default(),
+            incoming: ReceiveBatch::new(RECEIVE_BATCH, DATAGRAM),
+            counters: Counters::default(),
+        }
+    }
+}
+
+impl Sockets {
+    /// Has exactly these sockets open from now on. Those that are open already stay as they are, with what waits on
+    /// them; one that cannot be opened is a failure and is tried again the next time.
+    pub fn apply(&mut self, wanted: &[SocketSpec]) -> Vec<Failure> {
+        self.pairs.retain(|pair| wanted.iter().any(|spec| spec.key == pair.key));
+        let mut failures = Vec::new();
+        for spec in wanted {
+            match self.pairs.binary_search_by_key(&spec.key, |pair| pair.key) {
+                Ok(index) => {
+                    let pair = &mut self.pairs[index];
+                    if let (true, Some(size)) = (pair.receive_buffer != spec.receive_buffer, spec.receive_buffer) {
+                        open::set_receive_buffer(pair.receive.get_ref().as_fd(), size);
+                    }
+                    pair.receive_buffer = spec.receive_buffer;
+                }
+                Err(index) => match Pair::open(spec) {
+                    Ok(pair) => self.pairs.insert(index, pair),
+                    Err(error) => failures.push(Failure::Socket(spec.key, errno(&error))),
+                },
+            }
+        }
+        failures
+    }
+
+    /// Sends adverts: all that share a socket in one system call. How late each left is recorded with `now`, read once
+    /// for each socket after its adverts have gone.
+    pub fn send(&mut self, adverts: &[SendAdvert], now: impl Fn() -> Instant) -> Vec<Failure> {
+        let mut failures = Vec::new();
+        self.order.clear();
+        for (index, advert) in adverts.iter().enumerate() {
+            match self.pairs.binary_search_by_key(&advert.socket, |pair| pair.key) {
+                Ok(pair) => self.order.push((pair, index)),
+                Err(_) => failures.extend(advert.packets.iter().map(|(to, _)| failure(advert, *to, libc::ENODEV))),
+            }
+        }
+        // Within a socket the order stays.
+        self.order.sort_unstable();
+        for group in self.order.chunk_by(|one, other| one.0 == other.0) {
+            let Some((pair, _)) = group.first() else { continue };
+            let pair = &self.pairs[*pair];
+            let packets = || {
+                let adverts = group.iter().map(|(_, advert)| &adverts[*advert]);
+                adverts.flat_map(|advert| advert.packets.iter().map(move |(to, bytes)| (advert, *to, bytes)))
+            };
+            let link = pair.key.link.unwrap_or_default();
+            let messages = packets().map(|(advert, to, bytes)| outgoing(advert, to, link, bytes));
+            self.outgoing.send(pair.send.as_fd(), pair.send_flags(), messages, |index, errno| {
+                failures.extend(packets().nth(index).map(|(advert, to, _)| failure(advert, to, errno)));
+            });
+            let gone = now();
+            group.iter().for_each(|(_, advert)| self.counters.lateness.record(gone.since(adverts[*advert].due)));
+        }
+        failures
+    }
+
+    /// Takes at most `budget` datagrams of those that wait and says how many it took; with less than `budget`, nothing
+    /// waits any more.
+    pub fn receive(&mut self, budget: usize, mut each: impl FnMut(PacketMeta, &[u8])) -> usize {
+        let mut taken = 0;
+        let count = self.pairs.len();
+        for turn in 0..count {
+            let index = (self.first + turn) % count;
+            taken += self.receive_from(index, budget - taken, &mut each);
+            if taken >= budget {
+                self.first = (index + 1) % count;
+                break;
+            }
+        }
+        taken
+    }
+
+    fn receive_from(&mut self, pair: usize, budget: usize, each: &mut impl FnMut(PacketMeta, &[u8])) -> usize {
+        let (pair, incoming, counters) = (&self.pairs[pair], &mut self.incoming, &mut self.counters);
+        let mut taken = 0;
+        while taken < budget {
+            let limit = incoming.capacity().min(budget - taken);
+            let mut count = 0;
+            let result = pair.receive.try_io(Interest::READABLE, |socket| {
+                count = incoming.receive(socket.as_fd(), limit)?;
+                // Less than there is room for: the kernel met the end of the queue, the next datagram wakes us again.
+                if count < limit { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            for message in (0..count).filter_map(|index| incoming.message(index)) {
+                if message.truncated {
+                    counters.truncated += 1;
+                    continue;
+                }
+                let destination = match message.source {
+                    IpAddr::V4(_) => header_destination(message.bytes),
+                    IpAddr::V6(_) => message.destination.map(IpAddr::V6),
+                };
+                let (source, hop_limit) = (message.source, message.hop_limit);
+                each(PacketMeta { socket: pair.key, source, destination, hop_limit }, message.bytes);
+            }
+            taken += count;
+            match result {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // The socket has told its error; what waits behind it can be read.
+                Err(_) => {
+                    counters.receive_errors += 1;
+                    taken += 1;
+                }
+            }
+        }
+        taken
+    }
+
+    /// Waits until a socket has something to read. Cancel safe; waits for ever where no socket is open.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| {
+            for pair in &self.pairs {
+                if let Poll::Ready(ready) = pair.receive.poll_read_ready(context) {
+                    return Poll::Ready(ready.map(|mut guard| guard.retain_ready()));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// What was counted so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Which are open.
+    pub fn keys(&self) -> impl Iterator<Item = SocketKey> {
+        self.pairs.iter().map(|pair| pair.key)
+    }
+}
+
+impl Pair {
+    fn open(spec: &SocketSpec) -> io::Result<Self> {
+        let receive = open::watch(open::receive_socket(spec)?)?;
+        Ok(Self { key: spec.key, receive_buffer: spec.receive_buffer, receive, send: open::send_socket(&spec.key)? })
+    }
+
+    const fn send_flags(&self) -> libc::c_int {
+        match self.key.scope {
+            SocketScope::Multicast(_) => libc::MSG_DONTROUTE,
+            SocketScope::Unicast(_) => 0,
+        }
+    }
+}
+
+fn outgoing<'a>(advert: &SendAdvert, to: IpAddr, link: IfIndex, bytes: &'a [u8]) -> Outgoing<'a> {
+    let control = match advert.source {
+        IpAddr::V6(source) => Some((source, advert.hop_limit)),
+        IpAddr::V4(_) => None,
+    };
+    let to = match to {
+        IpAddr::V4(to) => Destination::V4(to),
+        IpAddr::V6(to) => Destination::V6(to, link),
+    };
+    Outgoing { to, control, bytes }
+}
+
+const fn failure(advert: &SendAdvert, destination: IpAddr, errno: i32) -> Failure {
+    Failure::Send { instance: advert.instance, destination, errno }
+}
+
+/// The destination of an IPv4 header.
+fn header_destination(bytes: &[u8]) -> Option<IpAddr> {
+    let octets: [u8; 4] = bytes.get(16..20)?.try_into().ok()?;
+    Some(octets.into())
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
