@@ -295,6 +295,10 @@ pub enum Wake {
     Debounce(IfIndex),
     /// The startup delay ends.
     StartupDelay,
+    /// An address that could not be added is tried again.
+    Retry,
+    /// A script that a reload has done away with does not end.
+    Orphan,
 }
 
 /// A state as operators see it.

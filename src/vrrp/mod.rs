@@ -13,4 +13,22 @@
 pub mod io;
 pub mod report;
 
+mod announce;
+mod encode;
+mod holdings;
+mod instance;
+mod links;
+mod node;
+mod receive;
+mod reload;
+
 pub use io::{Action, Input, Wake};
+pub use node::Node;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// keepalived up to 1.3.6 made VRRPv3's unicast checksum with this destination.
+const OLD_CHECKSUM_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 18));
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,997 @@
+//! One virtual router: the state machine of RFC 9568 §6.4 with keepalived's FAULT.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::addr::{Family, IfName};
+use crate::model::vrrp::{Destination, InitialState, OldUnicastChecksum, Version};
+use crate::model::{self, InstanceId, Notify, Vrrp};
+use crate::time::{Centis, Duration, Instant};
+use crate::track::{script, weight};
+
+use super::announce::Announcer;
+use super::encode::Encoder;
+use super::holdings::Holdings;
+use super::io::{Action, Link, Notification, Notified, Role, SendAdvert, SocketKey, SocketScope, Statistics, Subject};
+use super::links::Links;
+use super::receive::Heard;
+use super::report::{Event, FaultReason, InstanceEvent};
+
+/// What an instance sees and moves of its node.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) out: &'a mut Vec<Action>,
+    pub(crate) config: &'a Vrrp,
+    pub(crate) links: &'a Links,
+    pub(crate) scripts: &'a [script::Tracker],
+    pub(crate) holdings: &'a mut Holdings,
+    pub(crate) announcer: &'a mut Announcer,
+    /// Until then nothing is sent and nothing is heard.
+    pub(crate) startup_ends: Option<Instant>,
+    /// Every configured virtual address: no source for adverts.
+    pub(crate) virtuals: &'a BTreeSet<(IfName, IpAddr)>,
+    /// Sockets that could not be opened.
+    pub(crate) broken_sockets: &'a [(SocketKey, i32)],
+}
+
+impl Context<'_> {
+    /// Timers count from here: now, or the end of the startup delay.
+    fn start(&self) -> Instant {
+        self.startup_ends.map_or(self.now, |ends| ends.max(self.now))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Instance {
+    pub(crate) id: InstanceId,
+    pub(crate) config: Arc<model::Instance>,
+    notify: Arc<Notify>,
+    pub(crate) state: State,
+    pub(crate) reasons: Vec<FaultReason>,
+    /// Base plus all weights.
+    pub(crate) total: i32,
+    /// Priority in force.
+    pub(crate) effective: u8,
+    /// An owner that has lowered itself to 254, because of this other owner.
+    yielded_to: Option<IpAddr>,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) socket: Option<SocketKey>,
+    pub(crate) old_checksum: bool,
+    /// Interval of the current master (RFC 9568: Active_Adver_Interval).
+    pub(crate) master_interval: Centis,
+    pub(crate) master: Option<(IpAddr, u8)>,
+    /// IPv4 identification of the last advert heard, and from whom.
+    last_id: Option<(IpAddr, u16)>,
+    encoder: Encoder,
+    pub(crate) statistics: Statistics,
+    log: LogLimits,
+    pub(crate) last_transition: Instant,
+    pub(crate) last_advert_sent: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Not started, or waiting for first script results.
+    Init,
+    Backup(Backup),
+    Master(Master),
+    Fault,
+}
+
+#[derive(Debug)]
+pub(crate) struct Backup {
+    pub(crate) down_at: Instant,
+    /// How long the timer was set for.
+    length: Duration,
+    /// Until when `preempt_delay` holds, once a lower priority was heard.
+    preempt_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Master {
+    pub(crate) advert_at: Instant,
+    since: Instant,
+    /// Second burst (`garp_master_delay`).
+    burst_at: Option<Instant>,
+    /// Second burst after a lower priority (`garp_lower_prio_delay`).
+    lower_burst_at: Option<Instant>,
+    /// Next refresh (`garp_master_refresh`).
+    refresh_at: Option<Instant>,
+    /// When a rival that was heard counts as silent.
+    rival_silent_at: Option<Instant>,
+    other_owner: Option<OtherOwner>,
+}
+
+/// Two routers own the addresses, and ours has the higher address.
+#[derive(Debug)]
+struct OtherOwner {
+    source: IpAddr,
+    interval: Centis,
+    /// Own adverts to wait for before it counts.
+    adverts: u8,
+    /// From the last of them until here it must not be heard.
+    until: Option<Instant>,
+}
+
+/// Bounds what a peer can make us log.
+#[derive(Debug, Default)]
+struct LogLimits {
+    /// Kinds of flaws that have been logged.
+    logged: u32,
+    tokens: u32,
+    refilled: Option<Instant>,
+}
+
+impl LogLimits {
+    const BURST: u32 = 20;
+
+    fn allows(&mut self, now: Instant) -> bool {
+        let elapsed = self.refilled.map_or(u64::from(Self::BURST), |at| now.since(at).as_secs());
+        if elapsed > 0 {
+            let elapsed = u32::try_from(elapsed).unwrap_or(Self::BURST);
+            self.tokens = self.tokens.saturating_add(elapsed).min(Self::BURST);
+            self.refilled = Some(now);
+        }
+        let allowed = self.tokens > 0;
+        self.tokens = self.tokens.saturating_sub(1);
+        allowed
+    }
+
+    fn first_of_kind(&mut self, kind: u32) -> bool {
+        let bit = 1u32.checked_shl(kind).unwrap_or(0);
+        let first = self.logged & bit == 0;
+        self.logged |= bit;
+        first
+    }
+}
+
+impl Instance {
+    pub(crate) fn new(id: InstanceId, config: &model::Instance) -> Self {
+        Self {
+            id,
+            config: Arc::new(config.clone()),
+            notify: Arc::new(config.notify.clone()),
+            state: State::Init,
+            reasons: Vec::new(),
+            total: i32::from(config.priority),
+            effective: config.priority,
+            yielded_to: None,
+            source: None,
+            socket: None,
+            old_checksum: config.old_unicast_checksum == OldUnicastChecksum::Always,
+            master_interval: config.advert_interval,
+            master: None,
+            last_id: None,
+            encoder: Encoder::default(),
+            statistics: Statistics::default(),
+            log: LogLimits::default(),
+            last_transition: Instant::ZERO,
+            last_advert_sent: None,
+        }
+    }
+
+    pub(crate) const fn role(&self) -> Role {
+        match self.state {
+            State::Init => Role::Init,
+            State::Backup(_) => Role::Backup,
+            State::Master(_) => Role::Master,
+            State::Fault => Role::Fault,
+        }
+    }
+
+    pub(crate) const fn is_master(&self) -> bool {
+        matches!(self.state, State::Master(_))
+    }
+
+    /// When [`Instance::tick`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Init | State::Fault => None,
+            State::Backup(backup) => Some(backup.down_at),
+            State::Master(master) => {
+                let window = master.other_owner.as_ref().and_then(|other| other.until);
+                let others =
+                    [master.burst_at, master.lower_burst_at, master.refresh_at, master.rival_silent_at, window];
+                Some(others.into_iter().flatten().fold(master.advert_at, Instant::min))
+            }
+        }
+    }
+
+    pub(crate) fn has_peer(&self, address: IpAddr) -> bool {
+        matches!(&self.config.destination, Destination::Unicast(unicast)
+            if unicast.peers.iter().any(|peer| peer.address == address))
+    }
+
+    /// Bytes of its adverts, IP header included.
+    pub(crate) fn advert_len(&self) -> u32 {
+        let (header, auth) = match (self.config.family, self.config.version) {
+            (Family::V4, Version::V2) => (28, 8),
+            (Family::V4, Version::V3) => (28, 0),
+            (Family::V6, _) => (48, 0),
+        };
+        let addresses = self.config.addresses.len() * self.config.family.octets();
+        u32::try_from(header + auth + addresses).unwrap_or(u32::MAX)
+    }
+
+    // ---- times -----------------------------------------------------------------------------------------------
+
+    /// Skew_Time. v3: ((256 - Priority) * Active_Adver_Interval) / 256 (RFC 9568 §6.1).
+    /// v2: (256 - Priority) / 256 seconds, whatever the interval (RFC 3768 §6.1).
+    fn skew_time(&self) -> Duration {
+        let priority = if self.config.is_owner() { 255 } else { self.effective };
+        let rest = 256 - u64::from(priority);
+        match self.config.version {
+            Version::V2 => Duration::from_micros(rest * 1_000_000 / 256),
+            Version::V3 => Duration::from_micros(rest * u64::from(self.master_interval.0) * 625 / 16),
+        }
+    }
+
+    /// Master_Down_Interval (Active_Down_Interval) with keepalived's `down_timer_adverts` in place of 3.
+    pub(crate) fn master_down_interval(&self) -> Duration {
+        let interval = match self.config.version {
+            Version::V2 => self.config.advert_interval,
+            Version::V3 => self.master_interval,
+        };
+        interval.duration() * u32::from(self.config.down_timer_adverts) + self.skew_time()
+    }
+
+    fn advert_interval(&self) -> Duration {
+        self.config.advert_interval.duration().max(Duration::from_millis(10))
+    }
+
+    /// When the advert after one that was due at `due` is due: the cadence does not drift with lateness.
+    fn next_advert(&self, due: Instant, now: Instant) -> Instant {
+        let next = due.min(now) + self.advert_interval();
+        if next > now + self.slack() { next } else { now + self.advert_interval() }
+    }
+
+    /// How much earlier than due an advert may leave in company.
+    pub(crate) fn slack(&self) -> Duration {
+        (self.advert_interval() / 100).max(Duration::from_millis(1))
+    }
+
+    // ---- start, trackers, faults -----------------------------------------------------------------------------
+
+    /// Takes the first state.
+    pub(crate) fn start(&mut self, ctx: &mut Context<'_>) {
+        self.last_transition = ctx.now;
+        self.weigh(ctx);
+        self.reasons = self.fault_reasons(ctx);
+        if !self.reasons.is_empty() {
+            for reason in self.reasons.clone() {
+                self.report(InstanceEvent::StartsInFault(reason), ctx);
+            }
+            self.enter(State::Fault, true, ctx);
+            self.tell(Notified::Fault, ctx);
+        } else if !self.waits_for_scripts(ctx) {
+            self.leave_init(ctx);
+        }
+    }
+
+    fn leave_init(&mut self, ctx: &mut Context<'_>) {
+        if self.config.is_owner() && self.config.initial_state == InitialState::Master {
+            // keepalived: an owner says nothing of the instant in which it is BACKUP
+            self.state = State::Backup(Backup { down_at: ctx.start(), length: Duration::ZERO, preempt_at: None });
+            return;
+        }
+        self.become_backup(true, ctx);
+    }
+
+    fn become_backup(&mut self, init: bool, ctx: &mut Context<'_>) {
+        let length = self.master_down_interval();
+        self.enter(State::Backup(Backup { down_at: ctx.start() + length, length, preempt_at: None }), init, ctx);
+        self.tell(Notified::Backup, ctx);
+    }
+
+    /// The source address and socket that the links allow now.
+    pub(crate) fn find_source(&self, ctx: &Context<'_>) -> Option<IpAddr> {
+        if let Some(configured) = self.config.source {
+            return Some(configured);
+        }
+        let entry = ctx.links.named(self.config.interface?)?;
+        let usable = |&address: &IpAddr| {
+            let is_virtual = ctx.virtuals.contains(&(entry.link.name, address));
+            !is_virtual || ctx.holdings.is_native(entry.link.index, address)
+        };
+        let global = matches!(&self.config.destination, Destination::Unicast(unicast)
+            if unicast.peers.first().is_some_and(|peer| !is_link_local(peer.address)));
+        let choose = |global: bool| {
+            let mut sources = entry.sources(self.config.family, global).filter(usable);
+            match self.source {
+                Some(current) if entry.has(current) && usable(&current) => Some(current),
+                // keepalived: when the address in use goes, IPv4 takes the last of those left
+                Some(_) if self.config.family == Family::V4 => sources.next_back(),
+                _ => sources.next(),
+            }
+        };
+        choose(global).or_else(|| if global { choose(false) } else { None })
+    }
+
+    /// What it would send and listen on with `source`.
+    pub(crate) fn find_socket(&self, source: Option<IpAddr>, links: &Links) -> Option<SocketKey> {
+        let link = match self.config.interface {
+            Some(name) => Some(links.named(name)?.link.index),
+            None => None,
+        };
+        let scope = match &self.config.destination {
+            Destination::Multicast(group) => SocketScope::Multicast(*group),
+            Destination::Unicast(_) => SocketScope::Unicast(source?),
+        };
+        Some(SocketKey { family: self.config.family, link, scope })
+    }
+
+    /// Takes the source address over.
+    pub(crate) fn set_source(&mut self, source: Option<IpAddr>, ctx: &mut Context<'_>) {
+        self.socket = self.find_socket(source, ctx.links);
+        if source != self.source {
+            let from = std::mem::replace(&mut self.source, source);
+            self.report(InstanceEvent::SourceChanged { link: self.config.interface, from, to: source }, ctx);
+        }
+    }
+
+    /// Everything that holds it in FAULT now.
+    pub(crate) fn fault_reasons(&self, ctx: &Context<'_>) -> Vec<FaultReason> {
+        let config = &self.config;
+        let mut reasons = Vec::new();
+        if let Some(fault) = &config.config_fault {
+            reasons.push(FaultReason::Configuration(fault.0.clone()));
+        }
+        let down = |name: IfName| (!ctx.links.is_up(name)).then_some(FaultReason::InterfaceDown(name));
+        if let Some(name) = config.interface {
+            let missing = ctx.links.named(name).is_none();
+            reasons.extend(down(name).filter(|_| config.track_primary || missing));
+        }
+        let tracked = |va: &&Arc<model::vrrp::VirtualAddress>| {
+            va.track && (config.track_primary || Some(va.interface) != config.interface)
+        };
+        reasons.extend(config.held_addresses().filter(tracked).filter_map(|va| down(va.interface)));
+        for track in &config.track_interfaces {
+            let up = ctx.links.is_up(track.interface);
+            if weight::is_fault(track.weight, Some(up)) {
+                let name = track.interface;
+                reasons.push(if up { FaultReason::InterfaceUp(name) } else { FaultReason::InterfaceDown(name) });
+            }
+        }
+        for track in &config.track_scripts {
+            let good = ctx.scripts.get(track.script.0).and_then(script::Tracker::is_good);
+            if weight::is_fault(track.weight, good) {
+                let name = ctx.config.scripts.get(track.script.0).map_or_else(|| "".into(), |s| Arc::clone(&s.name));
+                reasons.push(FaultReason::Script(name));
+            }
+        }
+        match (self.find_source(ctx), config.source) {
+            (None, _) => reasons.push(FaultReason::NoSource(config.family)),
+            (Some(source), Some(_)) if config.track_source && !ctx.links.has_address(source) => {
+                reasons.push(FaultReason::SourceMissing(source));
+            }
+            _ => {}
+        }
+        if let Some(&(_, errno)) = ctx.broken_sockets.iter().find(|(key, _)| Some(*key) == self.socket) {
+            reasons.push(FaultReason::Socket(errno));
+        }
+        reasons.sort();
+        reasons.dedup();
+        reasons
+    }
+
+    /// A script of weight 0 has not reported yet.
+    fn waits_for_scripts(&self, ctx: &Context<'_>) -> bool {
+        self.config.track_scripts.iter().any(|track| {
+            let unknown = ctx.scripts.get(track.script.0).is_some_and(|tracker| tracker.is_good().is_none());
+            track.weight.value == 0 && unknown
+        })
+    }
+
+    /// Base plus weights; owners ignore weights.
+    pub(crate) fn weigh(&mut self, ctx: &mut Context<'_>) {
+        let config = Arc::clone(&self.config);
+        if config.is_owner() {
+            self.total = 255;
+            self.set_effective(if self.yielded_to.is_some() { 254 } else { 255 }, ctx);
+            return;
+        }
+        let interfaces = config
+            .track_interfaces
+            .iter()
+            .map(|track| weight::contribution(track.weight, Some(ctx.links.is_up(track.interface))));
+        let scripts = config.track_scripts.iter().map(|track| {
+            let good = ctx.scripts.get(track.script.0).and_then(script::Tracker::is_good);
+            weight::contribution(track.weight, good)
+        });
+        self.total = i32::from(config.priority) + interfaces.sum::<i32>() + scripts.sum::<i32>();
+        self.set_effective(u8::try_from(self.total.clamp(1, 254)).unwrap_or(1), ctx);
+    }
+
+    fn set_effective(&mut self, effective: u8, ctx: &mut Context<'_>) {
+        if effective == self.effective {
+            return;
+        }
+        let from = std::mem::replace(&mut self.effective, effective);
+        self.report(InstanceEvent::PriorityChanged { from, to: effective }, ctx);
+        let new_length = self.master_down_interval();
+        if let State::Backup(backup) = &mut self.state {
+            // the timer keeps what has passed of it
+            backup.down_at = (backup.down_at + new_length) - backup.length;
+            backup.length = new_length;
+        }
+        if self.notify.priority_changes {
+            let what = if self.is_master() { Notified::MasterPriority } else { Notified::BackupPriority };
+            self.tell(what, ctx);
+        }
+    }
+
+    /// Takes `reasons` over, and falls into FAULT if it has to.
+    pub(crate) fn fail(&mut self, reasons: Vec<FaultReason>, ctx: &mut Context<'_>) {
+        self.reasons = reasons;
+        if self.reasons.is_empty() || matches!(self.state, State::Fault) {
+            return;
+        }
+        if self.is_master() {
+            self.leave_master(State::Fault, true, ctx);
+        } else {
+            self.enter(State::Fault, false, ctx);
+        }
+        self.tell(Notified::Fault, ctx);
+    }
+
+    /// Leaves FAULT, or the wait for scripts, if nothing holds it any longer.
+    pub(crate) fn recover(&mut self, ctx: &mut Context<'_>) {
+        if !self.reasons.is_empty() || self.waits_for_scripts(ctx) {
+            return;
+        }
+        match self.state {
+            State::Init => self.leave_init(ctx),
+            State::Fault => {
+                self.master_interval = self.config.advert_interval;
+                self.become_backup(false, ctx);
+                self.refresh_peers(ctx);
+            }
+            State::Backup(_) | State::Master(_) => {}
+        }
+    }
+
+    /// Unicast peers may have a stale neighbour entry for our own address.
+    fn refresh_peers(&mut self, ctx: &mut Context<'_>) {
+        let (Some(name), Some(source)) = (self.config.interface, self.source) else { return };
+        if let (Destination::Unicast(_), None, Some(entry)) =
+            (&self.config.destination, ctx.startup_ends, ctx.links.named(name))
+            && announceable(&entry.link)
+        {
+            let Link { index, mac, broadcast, .. } = entry.link;
+            let instance = self.id;
+            let own = super::io::Announcement { link: index, mac, broadcast, address: source, instance };
+            ctx.out.push(Action::Announce(own));
+        }
+    }
+
+    // ---- timers ----------------------------------------------------------------------------------------------
+
+    /// Does what is due at `now`; adverts that are due up to `slack` later leave as well.
+    pub(crate) fn tick(&mut self, slack: Duration, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        if let State::Backup(backup) = &self.state
+            && backup.down_at <= now
+        {
+            let due = backup.down_at;
+            self.become_master(due, ctx);
+        }
+        if let State::Master(master) = &self.state
+            && master.advert_at <= now + slack
+        {
+            let due = master.advert_at;
+            self.send_advert(self.effective, due, ctx);
+            self.set_advert_at(self.next_advert(due, now));
+            self.count_down_other_owner(now);
+        }
+        self.tick_announcements(ctx);
+        self.tick_other_owner(ctx);
+    }
+
+    fn tick_announcements(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        let garp = self.config.garp;
+        let State::Master(master) = &mut self.state else { return };
+        let mut rounds = [0; 4];
+        let due = |timer: &mut Option<Instant>| timer.take_if(|at| *at <= now).is_some();
+        if due(&mut master.burst_at) {
+            rounds[0] = garp.master_repeat;
+        }
+        if due(&mut master.lower_burst_at) {
+            rounds[1] = garp.lower_prio_repeat;
+        }
+        if due(&mut master.rival_silent_at) {
+            rounds[2] = garp.master_repeat;
+        }
+        if let Some(at) = master.refresh_at.filter(|&at| at <= now) {
+            let next = at + garp.master_refresh;
+            master.refresh_at = Some(if next > now { next } else { now + garp.master_refresh });
+            rounds[3] = garp.master_refresh_repeat;
+        }
+        for repeat in rounds {
+            self.announce(repeat, ctx);
+        }
+    }
+
+    fn set_advert_at(&mut self, at: Instant) {
+        if let State::Master(master) = &mut self.state {
+            master.advert_at = at;
+        }
+    }
+
+    // ---- MASTER and back -------------------------------------------------------------------------------------
+
+    fn become_master(&mut self, due: Instant, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        self.log.logged = 0;
+        self.report(InstanceEvent::MasterDown, ctx);
+        let garp = self.config.garp;
+        let second = garp.master_delay;
+        let master = Master {
+            advert_at: self.next_advert(due, now),
+            since: now,
+            burst_at: (!second.is_zero()).then_some(now + second),
+            lower_burst_at: None,
+            refresh_at: (!garp.master_refresh.is_zero()).then_some(now + second + garp.master_refresh),
+            rival_silent_at: None,
+            other_owner: None,
+        };
+        self.yielded_to = None;
+        self.enter(State::Master(master), false, ctx);
+        self.weigh(ctx);
+        // the advert goes before the addresses, so that the old master lets go first
+        self.send_advert(self.effective, due, ctx);
+        self.statistics.become_master += 1;
+        if self.master_interval != self.config.advert_interval {
+            let from = std::mem::replace(&mut self.master_interval, self.config.advert_interval);
+            self.report(InstanceEvent::IntervalReset { from, to: self.config.advert_interval }, ctx);
+        }
+        self.report_addresses(true, ctx);
+        let config = Arc::clone(&self.config);
+        ctx.holdings.acquire(self.id, config.held_addresses(), ctx.links, ctx.out);
+        self.announce(garp.master_repeat, ctx);
+        self.tell(Notified::Master, ctx);
+    }
+
+    /// Gives everything up that only a MASTER has, and takes `state`; the caller notifies.
+    fn leave_master(&mut self, state: State, priority_zero: bool, ctx: &mut Context<'_>) {
+        self.log.logged = 0;
+        if priority_zero {
+            self.send_zero(ctx);
+        }
+        ctx.announcer.cancel(self.id);
+        self.report_addresses(false, ctx);
+        let config = Arc::clone(&self.config);
+        ctx.holdings.release(self.id, config.held_addresses(), ctx.links, ctx.out);
+        self.statistics.release_master += 1;
+        self.enter(state, false, ctx);
+    }
+
+    pub(crate) fn send_zero(&mut self, ctx: &mut Context<'_>) {
+        if self.send_advert(0, ctx.now, ctx) {
+            self.statistics.pri_zero_sent += 1;
+            self.report(InstanceEvent::SentZero, ctx);
+        }
+    }
+
+    /// Yields to another MASTER: no priority 0.
+    fn yield_to_master(&mut self, ctx: &mut Context<'_>) {
+        let length = self.master_down_interval();
+        let backup = Backup { down_at: ctx.start() + length, length, preempt_at: None };
+        self.leave_master(State::Backup(backup), false, ctx);
+        self.tell(Notified::Backup, ctx);
+    }
+
+    /// The end of the daemon.
+    pub(crate) fn stop(&mut self, ctx: &mut Context<'_>) {
+        if self.is_master() {
+            self.leave_master(State::Init, true, ctx);
+        }
+        self.state = State::Init;
+    }
+
+    /// Its addresses stay for others to take: a reload has done away with the instance.
+    pub(crate) fn vanish(&mut self, ctx: &mut Context<'_>) {
+        let was_fault = matches!(self.state, State::Fault);
+        if self.is_master() {
+            self.send_zero(ctx);
+            ctx.announcer.cancel(self.id);
+            self.report_addresses(false, ctx);
+        }
+        self.state = State::Init;
+        if self.notify.reports_deleted {
+            self.tell(Notified::Deleted, ctx);
+        } else if !was_fault {
+            self.tell(Notified::Fault, ctx);
+        }
+    }
+
+    /// Steps down without a word: others have long taken over while this process did not run.
+    pub(crate) fn step_down_late(&mut self, ctx: &mut Context<'_>) {
+        self.report(InstanceEvent::LateStepDown, ctx);
+        self.yield_to_master(ctx);
+    }
+
+    /// Whether it has been silent for longer than its peers wait, when those have the priority it assumes.
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        let Some(priority) = self.config.timer_expired_backup.filter(|_| self.is_master()) else { return false };
+        let limit = self.advert_interval() * 3 + self.assumed_skew(priority);
+        self.last_advert_sent.is_some_and(|at| now.since(at) > limit)
+    }
+
+    /// From how late a loop on it matters.
+    pub(crate) fn lateness_limit(&self) -> Option<Duration> {
+        let priority = self.config.timer_expired_backup?;
+        Some(self.advert_interval() * 2 + self.assumed_skew(priority))
+    }
+
+    fn assumed_skew(&self, priority: u8) -> Duration {
+        let base = match self.config.version {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => self.advert_interval(),
+        };
+        base * (256 - u32::from(priority)) / 256
+    }
+
+    // ---- sending ---------------------------------------------------------------------------------------------
+
+    /// Says whether there was anything to send with.
+    fn send_advert(&mut self, priority: u8, due: Instant, ctx: &mut Context<'_>) -> bool {
+        let (Some(source), Some(socket)) = (self.source, self.socket) else { return false };
+        if socket.link.is_some_and(|link| ctx.links.get(link).is_none()) {
+            return false;
+        }
+        let packets = self.encoder.encode(&self.config, priority, source, self.old_checksum);
+        let hop_limit = match &self.config.destination {
+            Destination::Unicast(unicast) if self.config.family == Family::V6 => unicast.ttl,
+            _ => None,
+        };
+        self.last_advert_sent = Some(ctx.now);
+        self.statistics.advert_sent += 1;
+        ctx.out.push(Action::SendAdvert(SendAdvert { instance: self.id, socket, due, source, hop_limit, packets }));
+        true
+    }
+
+    /// Answers at once; the next advert is a whole interval away then.
+    fn answer(&mut self, ctx: &mut Context<'_>) {
+        self.send_advert(self.effective, ctx.now, ctx);
+        self.set_advert_at(ctx.now + self.advert_interval());
+    }
+
+    /// Announces all addresses, `repeat` times over.
+    pub(crate) fn announce(&mut self, repeat: u32, ctx: &mut Context<'_>) {
+        if repeat == 0 {
+            return;
+        }
+        let config = Arc::clone(&self.config);
+        let held = |va: &Arc<model::vrrp::VirtualAddress>| {
+            let link = ctx.links.named(va.interface)?.link;
+            (announceable(&link) && ctx.holdings.is_held(link.index, va.cidr)).then_some((link, va.cidr.address))
+        };
+        let targets: Vec<(Link, IpAddr)> = config.held_addresses().filter_map(held).collect();
+        self.announce_these(&targets, repeat, ctx);
+    }
+
+    pub(crate) fn announce_these(&mut self, targets: &[(Link, IpAddr)], repeat: u32, ctx: &mut Context<'_>) {
+        for (link, address) in targets {
+            let event = InstanceEvent::AnnouncingBurst { link: link.name, address: *address };
+            self.report(event, ctx);
+        }
+        ctx.announcer.burst(ctx.config, self.id, targets, repeat, ctx.now, ctx.out);
+    }
+
+    // ---- hearing ---------------------------------------------------------------------------------------------
+
+    /// A sound advert.
+    pub(crate) fn hear(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        if heard.adopt_old_checksum && !self.old_checksum {
+            self.old_checksum = true;
+            self.report(InstanceEvent::OldChecksumAdopted, ctx);
+        }
+        for &flaw in &heard.flaws {
+            self.report_flaw(heard.source, flaw, ctx);
+        }
+        match self.state {
+            State::Init | State::Fault => {}
+            State::Backup(_) => self.hear_as_backup(heard, ctx),
+            State::Master(_) => self.hear_as_master(heard, ctx),
+        }
+        if let Some(id) = heard.id {
+            self.last_id = Some((heard.source, id));
+        }
+    }
+
+    fn hear_as_backup(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        if self.yielded_to.is_some_and(|other| other != heard.source || heard.priority != 255) {
+            self.yielded_to = None;
+            self.effective = 255;
+            self.report(InstanceEvent::OwnerRestored { priority: 255, lower_heard: heard.priority != 255 }, ctx);
+        }
+        if heard.priority == 0 {
+            self.report_limited(InstanceEvent::BackupHeardZero, ctx);
+            let length = self.skew_time();
+            if let State::Backup(backup) = &mut self.state {
+                (backup.down_at, backup.length) = (now + length, length);
+            }
+            return;
+        }
+        let lower = heard.priority < self.effective;
+        if lower && self.config.preempt && !self.holds_preemption(ctx) {
+            let event = InstanceEvent::LowerDiscarded { priority: heard.priority, source: heard.source };
+            self.report_limited(event, ctx);
+            self.follow(heard, ctx);
+            return;
+        }
+        if self.config.version == Version::V3 && heard.interval != self.master_interval {
+            let from = std::mem::replace(&mut self.master_interval, heard.interval);
+            self.report_limited(InstanceEvent::IntervalLearnt { from, to: heard.interval }, ctx);
+        }
+        self.follow(heard, ctx);
+        let length = self.master_down_interval();
+        let State::Backup(backup) = &mut self.state else { return };
+        (backup.down_at, backup.length) = (now + length, length);
+        if !lower && backup.preempt_at.take().is_some() {
+            self.report_limited(InstanceEvent::PreemptDelayStopped, ctx);
+        }
+    }
+
+    /// Whether `preempt_delay` still keeps it from taking over from a lower priority, which it has just heard.
+    fn holds_preemption(&mut self, ctx: &mut Context<'_>) -> bool {
+        let (delay, now) = (self.config.preempt_delay, ctx.now);
+        let State::Backup(backup) = &mut self.state else { return false };
+        if delay.is_zero() {
+            return false;
+        }
+        match backup.preempt_at {
+            Some(at) => at > now,
+            None => {
+                backup.preempt_at = Some(now + delay);
+                self.report_limited(InstanceEvent::PreemptDelayStarted(delay), ctx);
+                true
+            }
+        }
+    }
+
+    /// Remembers who is master.
+    fn follow(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        let from = self.master.replace((heard.source, heard.priority)).map(|(source, _)| source);
+        if from != Some(heard.source) {
+            self.log.logged = 0;
+            self.report_limited(InstanceEvent::MasterSet { from, to: heard.source }, ctx);
+        }
+    }
+
+    fn hear_as_master(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        if heard.priority == 0 {
+            // a rival that we did not know of gives up: others may still have its hardware address
+            self.report_limited(InstanceEvent::MasterHeardZero, ctx);
+            self.answer(ctx);
+            self.announce(self.config.garp.master_repeat, ctx);
+            return;
+        }
+        let theirs = (heard.priority, heard.source);
+        let Some(source) = self.source else { return };
+        // the higher address wins between equals (RFC 9568 §6.4.3)
+        match theirs.cmp(&(self.effective, source)) {
+            std::cmp::Ordering::Greater => self.hear_higher(heard, ctx),
+            std::cmp::Ordering::Less => self.hear_lower(heard, ctx),
+            std::cmp::Ordering::Equal => self.report_limited(InstanceEvent::OwnAddressHeard, ctx),
+        }
+    }
+
+    fn hear_higher(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        let (source, priority, ours) = (heard.source, heard.priority, self.effective);
+        self.report_limited(
+            if priority > ours {
+                InstanceEvent::HigherPriority { source, priority, ours }
+            } else {
+                InstanceEvent::HigherAddress { source, priority }
+            },
+            ctx,
+        );
+        if self.config.higher_prio_send_advert || self.owes_last_word(heard) {
+            self.send_advert(self.effective, ctx.now, ctx);
+        }
+        if self.config.version == Version::V3 {
+            self.master_interval = heard.interval;
+        }
+        self.master = Some((source, priority));
+        self.yield_to_master(ctx);
+    }
+
+    /// Whether `heard` has been MASTER beside us for a while, so that it must learn of us to repair what our
+    /// announcements have done to the neighbours. A master that has only just begun announces by itself: it counts its
+    /// packets from 1, or goes on from the last one that we have heard. IPv6 has no such count.
+    fn owes_last_word(&self, heard: &Heard) -> bool {
+        let begins = |id: u16| id == 1 || self.last_id == Some((heard.source, id.wrapping_sub(1)));
+        !self.config.strict && !heard.id.is_some_and(begins)
+    }
+
+    fn hear_lower(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        let garp = self.config.garp;
+        let interval = self.advert_interval();
+        let answered = !self.config.lower_prio_no_advert;
+        let State::Master(master) = &mut self.state else { return };
+        let expected = now < master.since + interval;
+        let silence = heard.interval.duration() + (heard.interval.duration() / 2).min(Duration::from_millis(500));
+        master.rival_silent_at = Some(now + silence.max(Duration::from_millis(20)));
+        if garp.lower_prio_repeat > 0 && !garp.lower_prio_delay.is_zero() {
+            master.lower_burst_at = Some(now + garp.lower_prio_delay);
+        }
+        let (source, priority, ours) = (heard.source, heard.priority, self.effective);
+        let event = InstanceEvent::LowerPriority { source, priority, ours, answered, expected };
+        self.report_limited(event, ctx);
+        if answered {
+            self.answer(ctx);
+        }
+        self.announce(garp.lower_prio_repeat, ctx);
+        if !expected {
+            self.tell(Notified::MasterRxLowerPri, ctx);
+        }
+        if self.effective == 255 && priority == 255 {
+            self.meet_other_owner(heard, ctx);
+        }
+    }
+
+    // ---- two owners ------------------------------------------------------------------------------------------
+
+    /// We have the higher address: the other one should yield, unless it does not hear us or does not listen.
+    fn meet_other_owner(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
+        let source = heard.source;
+        let State::Master(master) = &mut self.state else { return };
+        match &master.other_owner {
+            Some(other) if other.source == source => {
+                if other.until.is_none_or(|until| ctx.now > until) {
+                    return;
+                }
+                master.other_owner = None;
+                self.report(InstanceEvent::OtherOwnerGoesOn(source), ctx);
+                self.yielded_to = Some(source);
+                self.weigh(ctx);
+            }
+            _ => {
+                master.other_owner = Some(OtherOwner { source, interval: heard.interval, adverts: 2, until: None });
+                self.report_limited(InstanceEvent::TwoOwners(source), ctx);
+            }
+        }
+    }
+
+    fn count_down_other_owner(&mut self, now: Instant) {
+        let ours = self.config.advert_interval;
+        let State::Master(Master { other_owner: Some(other), .. }) = &mut self.state else { return };
+        if other.until.is_none() {
+            other.adverts -= 1;
+            if other.adverts == 0 {
+                other.until = Some(now + other.interval.max(ours).duration() * 6 / 5);
+            }
+        }
+    }
+
+    fn tick_other_owner(&mut self, ctx: &mut Context<'_>) {
+        let State::Master(master) = &mut self.state else { return };
+        let over = |other: &mut OtherOwner| other.until.is_some_and(|until| until <= ctx.now);
+        if master.other_owner.take_if(over).is_some() {
+            self.report(InstanceEvent::OtherOwnerStopped, ctx);
+        }
+    }
+
+    // ---- reload ----------------------------------------------------------------------------------------------
+
+    /// Takes another configuration over, keeping state, statistics and cadence. Says whether anything changed that
+    /// adverts or timers depend on.
+    pub(crate) fn reconfigure(&mut self, id: InstanceId, config: &model::Instance) -> bool {
+        self.id = id;
+        self.log.logged = 0;
+        if *self.config == *config {
+            return false;
+        }
+        let old = std::mem::replace(&mut self.config, Arc::new(config.clone()));
+        self.notify = Arc::new(config.notify.clone());
+        self.encoder.forget();
+        if old.old_unicast_checksum != config.old_unicast_checksum || old.version != config.version {
+            self.old_checksum = config.old_unicast_checksum == OldUnicastChecksum::Always;
+        }
+        if config.version == Version::V2
+            || old.version != config.version
+            || (self.is_master() && old.advert_interval != config.advert_interval)
+        {
+            self.master_interval = config.advert_interval;
+        }
+        if !config.is_owner() {
+            self.yielded_to = None;
+        }
+        if let State::Backup(backup) = &mut self.state
+            && old.preempt_delay != config.preempt_delay
+        {
+            backup.preempt_at = None;
+        }
+        !sends_the_same(&old, config)
+    }
+
+    /// After a reload has changed something that adverts or timers depend on: a MASTER says so at once, a BACKUP waits
+    /// a whole Master_Down_Interval.
+    pub(crate) fn settle(&mut self, ctx: &mut Context<'_>) {
+        let length = self.master_down_interval();
+        match &mut self.state {
+            State::Master(_) => self.answer(ctx),
+            State::Backup(backup) => (backup.down_at, backup.length) = (ctx.start() + length, length),
+            State::Init | State::Fault => {}
+        }
+    }
+
+    /// The startup delay was called off.
+    pub(crate) fn start_timer(&mut self, now: Instant) {
+        if let State::Backup(backup) = &mut self.state {
+            backup.down_at = backup.down_at.min(now + backup.length);
+        }
+    }
+
+    // ---- words -----------------------------------------------------------------------------------------------
+
+    fn enter(&mut self, state: State, init: bool, ctx: &mut Context<'_>) {
+        self.state = state;
+        self.last_transition = ctx.now;
+        self.report(InstanceEvent::Entered { role: self.role(), init }, ctx);
+    }
+
+    pub(crate) fn tell(&self, what: Notified, ctx: &mut Context<'_>) {
+        ctx.out.push(Action::Notify(Notification {
+            subject: Subject::Instance,
+            name: Arc::clone(&self.config.name),
+            what,
+            priority: self.effective,
+            notify: Arc::clone(&self.notify),
+        }));
+    }
+
+    pub(crate) fn report(&self, event: InstanceEvent, ctx: &mut Context<'_>) {
+        ctx.out.push(Action::Report(Event::Instance(Arc::clone(&self.config.name), event)));
+    }
+
+    /// For what a peer can cause.
+    fn report_limited(&mut self, event: InstanceEvent, ctx: &mut Context<'_>) {
+        if self.log.allows(ctx.now) {
+            self.report(event, ctx);
+        }
+    }
+
+    /// Once for each kind, until the flags are cleared.
+    pub(crate) fn report_flaw(&mut self, source: IpAddr, flaw: super::report::Flaw, ctx: &mut Context<'_>) {
+        if self.log.first_of_kind(flaw.kind()) {
+            self.report_limited(InstanceEvent::Heard(source, flaw), ctx);
+        }
+    }
+
+    /// At most one a second or so.
+    pub(crate) fn report_failure(&mut self, event: InstanceEvent, ctx: &mut Context<'_>) {
+        self.report_limited(event, ctx);
+    }
+
+    fn report_addresses(&self, setting: bool, ctx: &mut Context<'_>) {
+        if !self.config.addresses.is_empty() {
+            self.report(InstanceEvent::Addresses { setting, excluded: false }, ctx);
+        }
+        if !self.config.excluded.is_empty() {
+            self.report(InstanceEvent::Addresses { setting, excluded: true }, ctx);
+        }
+    }
+}
+
+/// Whether adverts and timers of both are the same.
+fn sends_the_same(a: &model::Instance, b: &model::Instance) -> bool {
+    let timing = |i: &model::Instance| (i.priority, i.version, i.advert_interval, i.down_timer_adverts);
+    let packet = |i: &model::Instance| (i.authentication, i.v3_checksum_as_v2, i.old_unicast_checksum);
+    let addresses = |i: &model::Instance| i.addresses.iter().map(|va| va.cidr.address).collect::<Vec<_>>();
+    timing(a) == timing(b) && packet(a) == packet(b) && a.destination == b.destination && addresses(a) == addresses(b)
+}
+
+/// Whether neighbours on this link can be told of an address.
+pub(crate) const fn announceable(link: &Link) -> bool {
+    link.arp && !link.loopback
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
