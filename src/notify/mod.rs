@@ -1,1 +1,3 @@
 //! Transitions as words: log sentences, script arguments.
+
+pub mod report;

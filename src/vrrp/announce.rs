@@ -9,6 +9,7 @@ use crate::time::{Duration, Instant};
 
 use super::io::{Action, Announcement, Link};
 use super::links::Links;
+use super::report::Event;
 
 /// What is still to be announced, by lane.
 #[derive(Debug, Default)]
@@ -125,6 +126,7 @@ fn lane_of(config: &Vrrp, link: IfName, family: Family) -> (LaneKey, Duration) {
 }
 
 fn announce(instance: InstanceId, link: &Link, address: IpAddr, out: &mut Vec<Action>) {
-    let Link { index, mac, broadcast, .. } = *link;
+    let Link { index, name, mac, broadcast, .. } = *link;
     out.push(Action::Announce(Announcement { link: index, mac, broadcast, address, instance }));
+    out.push(Action::Report(Event::Announced { link: name, address }));
 }

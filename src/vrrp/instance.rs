@@ -933,7 +933,10 @@ impl Instance {
     fn enter(&mut self, state: State, init: bool, ctx: &mut Context<'_>) {
         self.state = state;
         self.last_transition = ctx.now;
-        self.report(InstanceEvent::Entered { role: self.role(), init }, ctx);
+        let role = self.role();
+        if role != Role::Init {
+            self.report(InstanceEvent::Entered { role, init }, ctx);
+        }
     }
 
     pub(crate) fn tell(&self, what: Notified, ctx: &mut Context<'_>) {

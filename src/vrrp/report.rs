@@ -36,6 +36,13 @@ pub enum Event {
     StartupDelayOver,
     /// The loop came so late that masters may have to step down.
     TimerLate(Duration),
+    /// One announcement leaves.
+    Announced {
+        /// Out of which link.
+        link: IfName,
+        /// What.
+        address: IpAddr,
+    },
     /// A pair of sockets could not be opened: errno.
     SocketFailed(Option<IfName>, i32),
 }
@@ -166,13 +173,6 @@ pub enum InstanceEvent {
     },
     /// A burst of announcements begins.
     AnnouncingBurst {
-        /// Out of which link.
-        link: IfName,
-        /// What.
-        address: IpAddr,
-    },
-    /// One announcement leaves.
-    Announced {
         /// Out of which link.
         link: IfName,
         /// What.
