@@ -7,4 +7,5 @@ mod lan;
 
 mod bytes;
 mod matrix;
+mod scenes;
 mod setup;

@@ -6,6 +6,7 @@
 
 mod decode;
 mod frame;
+mod inject;
 mod router;
 mod space;
 mod watch;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use frame::{Advert, Frame};
+pub(crate) use inject::{Flood, multicast_frame};
 pub(crate) use router::{DEBIAN, Kind, Router};
 pub(crate) use watch::{Seen, now};
 
@@ -190,6 +192,16 @@ impl Lan {
     /// Undoes every [`Self::drop_vrrp`] and [`Self::mute`].
     pub(crate) fn heal(&self) {
         self.bridge_filter("flush set bridge lab novrrp\nflush set bridge lab mute");
+    }
+
+    /// Undoes one [`Self::drop_vrrp`].
+    pub(crate) fn heal_vrrp(&self, from: char, to: char) {
+        self.bridge_filter(&format!("delete element bridge lab novrrp {{ port-{from} . port-{to} }}"));
+    }
+
+    /// So many frames a second out of a host, each made from its number.
+    pub(crate) fn flood(&self, host: char, per_second: u32, frame: fn(u32) -> Vec<u8>) -> Flood {
+        Flood::start(Injector::new(self, host), per_second, frame)
     }
 
     fn bridge_filter(&self, rules: &str) {

@@ -44,7 +44,7 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn start(lan: &Lan, host: char, kind: Kind, arguments: &[&str]) -> Self {
-        if kind == Kind::Debian {
+        if kind.program() == Path::new(DEBIAN) {
             forget_pids(&lan.home(host).join("run"));
         }
         let mut command = lan.command(host, &kind.program().to_string_lossy(), arguments);
@@ -159,7 +159,10 @@ fn follow(stream: impl std::io::Read, host: char, log: &Path, story: &Story) {
 
 /// A command that runs on a host: in its network namespace, with a /run and an /etc/keepalived of its own.
 pub(crate) fn command(space: &str, home: &Path, program: &str, arguments: &[&str]) -> Command {
-    const OWN_DIRECTORIES: &str = r#"mount --bind "$0/run" /run && mount --bind "$0/etc" /etc/keepalived && exec "$@""#;
+    const OWN_DIRECTORIES: &str = r#"mkdir -p /etc/keepalived
+mount --bind "$0/run" /run && mount --bind "$0/etc" /etc/keepalived || exit 99
+[ ! -d "$0/nginx" ] || mount --bind "$0/nginx" /etc/nginx || exit 99
+exec "$@""#;
     let mut command = Command::new("ip");
     command.args(["netns", "exec", space, "/bin/sh", "-c", OWN_DIRECTORIES]).arg(home).arg(program).args(arguments);
     command.env("TMPDIR", home.join("tmp")).stdin(Stdio::null());

@@ -136,7 +136,7 @@ impl Watcher {
             hosts.iter().map(|(host, name)| (*host, space::within(name, address_socket))).collect();
         let mut file = File::create(pcap).expect("the capture file");
         file.write_all(&pcap_header()).expect("the capture file");
-        let (stopped, stop) = nix::unistd::pipe().expect("a pipe");
+        let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
         let thread = std::thread::spawn(move || {
             loop {
                 let mut waiting = vec![PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
