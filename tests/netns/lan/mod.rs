@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use frame::{Advert, Frame};
-pub(crate) use inject::{Flood, multicast_frame};
+pub(crate) use inject::{Flood, Injector, multicast_frame};
 pub(crate) use router::{DEBIAN, Kind, Router};
 pub(crate) use watch::{Seen, now};
 
