@@ -1,5 +1,5 @@
-//! The raw sockets of VRRP: one pair for all instances that share an interface and a group or source (`vrrp.md`'s
-//! rules are keepalived's: protocol 112, options as listed in [`open`]).
+//! The raw sockets of VRRP: one pair for all instances that share an interface and a group or an own address. How they
+//! are made is in `open`.
 //!
 //! Adverts that are due together leave in one `sendmmsg` for each socket; what waits comes in through `recvmmsg`. The
 //! readiness of each receive socket is tokio's, edge-triggered, so a wake-up costs no system call to find the socket.

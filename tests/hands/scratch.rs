@@ -112,20 +112,6 @@ impl Capture {
             }
         }
     }
-
-    /// All frames of an Ethernet protocol that `wanted` wants and that came already.
-    pub(crate) fn all(&mut self, protocol: u16, wanted: impl Fn(&[u8]) -> bool) -> Vec<Vec<u8>> {
-        self.0.set_nonblocking(true).unwrap();
-        let (mut frames, mut buffer) = (Vec::new(), [0; 2048]);
-        while let Ok(length) = self.0.read(&mut buffer) {
-            let frame = &buffer[..length];
-            if frame.get(12..14) == Some(&protocol.to_be_bytes()) && wanted(frame) {
-                frames.push(frame.to_vec());
-            }
-        }
-        self.0.set_nonblocking(false).unwrap();
-        frames
-    }
 }
 
 /// Bytes of a hex text; blanks do not count.

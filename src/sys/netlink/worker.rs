@@ -181,7 +181,7 @@ impl Worker {
     }
 
     fn run_window(&mut self) {
-        let mut window = self.next_window();
+        let mut window = Window::take(&mut self.queue);
         for request in window.requests.iter().filter(|request| request.change == Change::Remove) {
             self.monitor.expect_removal(request.holding.link, request.holding.address.cidr);
         }
@@ -204,11 +204,13 @@ impl Worker {
         self.events.extend(window.syncs.into_iter().map(Event::Synced));
         self.tell();
     }
+}
 
+impl Window {
     /// The next orders that can go together: first the changes, then the announcements, as if one after another.
-    fn next_window(&mut self) -> Window {
-        let mut window = Window::default();
-        while let Some(order) = self.queue.front() {
+    fn take(queue: &mut VecDeque<Order>) -> Self {
+        let mut window = Self::default();
+        while let Some(order) = queue.front() {
             let full = match order {
                 Order::Add(_) => window.requests.len() == WINDOW,
                 // It is announced before it goes.
@@ -219,7 +221,7 @@ impl Worker {
             if full {
                 break;
             }
-            match self.queue.pop_front() {
+            match queue.pop_front() {
                 Some(Order::Add(holding)) => window.requests.push(Request::new(Change::Add, holding)),
                 Some(Order::Remove(holding)) => window.requests.push(Request::new(Change::Remove, holding)),
                 Some(Order::Announce(announcement)) => window.announcements.push(announcement),
@@ -229,11 +231,72 @@ impl Worker {
         }
         window
     }
-}
 
-impl Window {
     fn announces(&self, holding: &Holding) -> bool {
         let cidr = holding.address.cidr;
         self.announcements.iter().any(|one| (one.link, one.address) == (holding.link, cidr.address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::addr::{Cidr, Mac};
+    use crate::model::InstanceId;
+    use crate::model::vrrp::{AddressFlags, VirtualAddress};
+
+    const LINK: IfIndex = IfIndex(2);
+
+    fn vip(host: u8) -> Holding {
+        let address = VirtualAddress {
+            cidr: Cidr { address: [10, 0, 0, host].into(), prefix: 32 },
+            interface: "eth0".parse().unwrap(),
+            peer: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            preferred_secs: None,
+            flags: AddressFlags::default(),
+            track: true,
+        };
+        Holding { link: LINK, address: Arc::new(address) }
+    }
+
+    fn announcement(host: u8) -> Order {
+        let (mac, broadcast, address) = (Mac::default(), Mac::BROADCAST, [10, 0, 0, host].into());
+        Order::Announce(Announcement { link: LINK, mac, broadcast, address, instance: InstanceId(0) })
+    }
+
+    /// Requests and announcements of each window.
+    fn windows(orders: Vec<Order>) -> Vec<(usize, usize)> {
+        let mut queue = VecDeque::from(orders);
+        std::iter::from_fn(|| {
+            let window = (!queue.is_empty()).then(|| Window::take(&mut queue))?;
+            Some((window.requests.len(), window.announcements.len()))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn changes_and_announcements_of_several_addresses_go_together() {
+        let orders = (1..=3).flat_map(|host| [Order::Add(vip(host)), announcement(host)]).collect();
+        assert_eq!(windows(orders), [(3, 3)]);
+        let orders = (1..=100).flat_map(|host| [Order::Add(vip(host)), announcement(host)]).collect();
+        assert_eq!(windows(orders), [(64, 64), (36, 36)]);
+    }
+
+    #[test]
+    fn an_address_is_announced_before_a_later_order_takes_it_away() {
+        let orders = vec![Order::Add(vip(1)), announcement(1), Order::Remove(vip(1)), announcement(1)];
+        assert_eq!(windows(orders), [(1, 1), (1, 1)]);
+        let orders = vec![Order::Add(vip(1)), announcement(1), Order::Remove(vip(2))];
+        assert_eq!(windows(orders), [(2, 1)]);
+    }
+
+    #[test]
+    fn announcements_alone_are_bounded_too() {
+        assert_eq!(windows(vec![announcement(1); 600]), [(0, 512), (0, 88)]);
     }
 }
