@@ -7,5 +7,6 @@ mod lan;
 
 mod bytes;
 mod matrix;
+mod regressions;
 mod scenes;
 mod setup;

@@ -14,13 +14,14 @@ mod watch;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use frame::{Advert, Frame};
-pub(crate) use inject::{Flood, Injector, multicast_frame};
+pub(crate) use inject::{Flood, Injector, advert_v2, multicast_frame};
 pub(crate) use router::{DEBIAN, Kind, Router};
 pub(crate) use watch::{Seen, now};
 
@@ -63,14 +64,10 @@ impl Lan {
                     .expect("a temporary directory");
             }
             quiet_ipv6(name);
-            ports += &format!("link add port-{host} type veth peer name eth0 netns {name}\n");
-            ports += &format!("link set port-{host} master br0\nlink set port-{host} up\n");
+            ports += &port(*host, name);
         }
         space::ip_batch(Some(&bridge), &ports);
-        let index = |host: char| nix::net::if_::if_nametoindex(format!("port-{host}").as_str()).expect("the port");
-        let letters: Vec<char> = self.hosts.iter().map(|(h, _)| *h).collect();
-        let ports: BTreeMap<usize, char> =
-            space::within(&bridge, || letters.iter().map(|&h| (index(h) as usize, h)).collect());
+        let ports: BTreeMap<usize, char> = self.hosts.iter().map(|(h, _)| (port_index(*h), *h)).collect();
         self.watcher = Some(Watcher::start(
             Arc::clone(&self.story),
             &bridge,
@@ -124,9 +121,16 @@ impl Lan {
         Router::start(self, host, kind, &["--dont-fork", "--log-console", "--log-detail"])
     }
 
-    /// Starts a daemon with these arguments.
-    pub(crate) fn start_with(&self, host: char, kind: Kind, arguments: &[&str]) -> Router {
-        Router::start(self, host, kind, arguments)
+    /// Starts a daemon through another program.
+    pub(crate) fn start_program(&self, host: char, program: &str, arguments: &[&str]) -> Router {
+        Router::start_program(self, host, program, arguments)
+    }
+
+    /// Puts a shell script into a host's /etc/keepalived.
+    pub(crate) fn script(&self, host: char, name: &str, text: &str) {
+        let path = self.home(host).join("etc").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("the script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the script");
     }
 
     /// A command that is to run on a host.
@@ -177,6 +181,17 @@ impl Lan {
     /// The cable of a host is plugged in.
     pub(crate) fn mend(&self, host: char) {
         space::ip_batch(Some(&self.bridge()), &format!("link set port-{host} up\n"));
+    }
+
+    /// The interface of a host disappears.
+    pub(crate) fn remove_interface(&self, host: char) {
+        space::ip_batch(Some(&self.bridge()), &format!("link del port-{host}\n"));
+    }
+
+    /// The interface of a host is there again, with another number.
+    pub(crate) fn make_interface(&self, host: char) {
+        space::ip_batch(Some(&self.bridge()), &port(host, self.space(host)));
+        space::ip_batch(Some(self.space(host)), &addresses(u32::from(self.mac(host)[5])));
     }
 
     /// VRRP from one host no longer reaches another; everything else does.
@@ -319,6 +334,22 @@ table bridge lab {
         iifname . oifname @novrrp ip6 nexthdr 112 drop
     }
 }";
+
+/// What plugs a host into the bridge.
+fn port(host: char, space: &str) -> String {
+    format!(
+        "link add port-{host} index {} type veth peer name eth0 netns {space}
+link set port-{host} master br0
+link set port-{host} up
+",
+        port_index(host)
+    )
+}
+
+/// The same for every incarnation of a port.
+fn port_index(host: char) -> usize {
+    1000 + host as usize
+}
 
 fn addresses(number: u32) -> String {
     format!(

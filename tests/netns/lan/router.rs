@@ -47,7 +47,12 @@ impl Router {
         if kind.program() == Path::new(DEBIAN) {
             forget_pids(&lan.home(host).join("run"));
         }
-        let mut command = lan.command(host, &kind.program().to_string_lossy(), arguments);
+        Self::start_program(lan, host, &kind.program().to_string_lossy(), arguments)
+    }
+
+    /// Starts a program that becomes the daemon.
+    pub(crate) fn start_program(lan: &Lan, host: char, program: &str, arguments: &[&str]) -> Self {
+        let mut command = lan.command(host, program, arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the daemon starts");
         let log = lan.home(host).join("log");
         let out = child.stdout.take().expect("piped");
@@ -161,6 +166,7 @@ fn follow(stream: impl std::io::Read, host: char, log: &Path, story: &Story) {
 pub(crate) fn command(space: &str, home: &Path, program: &str, arguments: &[&str]) -> Command {
     const OWN_DIRECTORIES: &str = r#"mkdir -p /etc/keepalived
 mount --bind "$0/run" /run && mount --bind "$0/etc" /etc/keepalived || exit 99
+[ ! -e "$0/group" ] || mount --bind "$0/group" /etc/group || exit 99
 [ ! -d "$0/nginx" ] || mount --bind "$0/nginx" /etc/nginx || exit 99
 exec "$@""#;
     let mut command = Command::new("ip");
