@@ -137,8 +137,8 @@ impl Channel {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.input.extend_from_slice(&buffer[..count]);
-            if self.input.len() > 2 * MAX_MESSAGE {
-                return Ok(());
+            if self.input.len() > 4 * MAX_MESSAGE {
+                return Err(io::ErrorKind::InvalidData.into());
             }
         }
     }

@@ -1,0 +1,88 @@
+//! The configuration as the processes share it: the parent reads the files once, children read what it read.
+
+use std::path::Path;
+
+use crate::cli::options::Options;
+use crate::config::source::{Files, Memory, ReadError};
+use crate::config::{self, LoadOptions, Loaded};
+use crate::config::machine::FakeMachine;
+use crate::diag::{Diagnostic, Severity};
+
+/// A configuration that was read from the disk.
+#[derive(Debug)]
+pub struct Read {
+    /// What it means.
+    pub loaded: Loaded,
+    /// The files' bytes for the children.
+    pub bundle: Vec<u8>,
+    /// Why there is nothing to read at all.
+    pub missing: Option<String>,
+}
+
+/// Reads the files that the command line names.
+pub fn read(options: &Options) -> Read {
+    let mut files = Memory::default();
+    let missing = missing(&mut files, &options.config_file);
+    let loaded = config::load(&mut files, &options.config_file, &load_options(options), &FakeMachine::default());
+    Read { loaded, bundle: Vec::new(), missing }
+}
+
+/// Reads what the parent has read.
+pub fn read_bundle(_bundle: &[u8], options: &Options) -> Loaded {
+    config::load(&mut Memory::default(), &options.config_file, &load_options(options), &FakeMachine::default())
+}
+
+fn load_options(options: &Options) -> LoadOptions {
+    LoadOptions {
+        config_id: options.config_id.clone(),
+        all_includes_must_match: options.all_config,
+        config_test: options.config_test.is_some(),
+        vrrp: options.subsystems.vrrp,
+        checker: options.subsystems.checker,
+        bfd: options.subsystems.bfd,
+    }
+}
+
+/// Why the main file cannot be read, where none of what the pattern names can.
+fn missing(files: &mut dyn Files, pattern: &str) -> Option<String> {
+    let found = files.matches(Path::new("."), pattern);
+    if found.is_empty() {
+        return Some(format!("Config files missing '{pattern}'."));
+    }
+    let mut reason = None;
+    for path in found {
+        let name = path.display();
+        match files.read(&path) {
+            Ok(_) | Err(ReadError::Executable) => return None,
+            Err(ReadError::Directory) => {
+                reason = Some(format!("Configuration file '{name}' is a directory - skipping"));
+            }
+            Err(ReadError::NotFound) => reason = Some(format!("Config files missing '{pattern}'.")),
+            Err(_) => {
+                reason = Some(format!("Configuration file '{name}' is not a regular non-executable file - skipping"));
+            }
+        }
+    }
+    reason
+}
+
+/// Sends the findings to the log.
+pub fn log_findings(loaded: &Loaded) {
+    for (finding, line) in loaded.diagnostics.iter().zip(finding_lines(loaded)) {
+        match finding.severity {
+            Severity::Note => tracing::debug!("{line}"),
+            Severity::Warning => tracing::warn!("{line}"),
+            Severity::Error | Severity::Fatal => tracing::error!("{line}"),
+        }
+    }
+}
+
+/// Each finding as one line.
+pub fn finding_lines(loaded: &Loaded) -> Vec<String> {
+    let line = |finding: &Diagnostic| {
+        let place = finding.span.and_then(|span| loaded.sources.place(span));
+        let place = place.map_or(String::new(), |p| format!("({}: Line {}) ", p.file, p.line));
+        format!("{place}{}", finding.message)
+    };
+    loaded.diagnostics.iter().map(line).collect()
+}

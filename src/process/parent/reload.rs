@@ -1,0 +1,196 @@
+//! A reload as the parent does it: read once, decide, hand over, wait for the answers. SIGHUP and the control socket
+//! share this path.
+
+use std::os::fd::OwnedFd;
+
+use tokio::sync::oneshot;
+use tracing::{debug, error, info};
+
+use crate::model::Config;
+use crate::process::configuration;
+use crate::process::ipc::{CONTROL_VERSION, Reply, ToChild};
+use crate::supervise::reload::{Refusal, refusal};
+use crate::sys::{clock, memfd};
+use crate::time::{Duration, Instant};
+
+use super::Parent;
+
+/// A child that has not answered by then is reported.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A reload that waits for its children.
+pub(super) struct Reloading {
+    replies: Vec<oneshot::Sender<Reply>>,
+    /// Children (by slot) that have not answered.
+    pending: Vec<usize>,
+    lines: Vec<String>,
+    problems: Vec<String>,
+    /// What was in force before, for children that start when the new one is not taken.
+    before: (Config, OwnedFd),
+    pub(super) deadline: Instant,
+}
+
+impl Parent {
+    pub(super) fn ask_for_reload(&mut self, reply: Option<oneshot::Sender<Reply>>) {
+        if self.stopping.is_some() {
+            if let Some(reply) = reply {
+                let _ = reply.send(answer(false, vec!["the daemon is stopping".into()]));
+            }
+            return;
+        }
+        self.next_replies.extend(reply);
+        if self.progress.request() {
+            self.begin_reload();
+        } else {
+            debug!("Reload already in progress, request queued");
+        }
+    }
+
+    /// The running reload (or the start) is over.
+    pub(super) fn next_reload(&mut self) {
+        if self.progress.finished() {
+            debug!("Processing queued reload");
+            self.begin_reload();
+        }
+    }
+
+    fn begin_reload(&mut self) {
+        info!("Reloading ...");
+        self.service.reloading();
+        let replies = std::mem::take(&mut self.next_replies);
+        let mut read = configuration::read(&self.start.options);
+        configuration::log_findings(&read.loaded);
+        let mut lines = configuration::finding_lines(&read.loaded);
+        if let Some(name) = &self.start.options.namespace {
+            // The command line beats the file, at a reload as at the start.
+            let global = std::sync::Arc::make_mut(&mut read.loaded.config.global);
+            global.net_namespace = Some(name.clone());
+            std::sync::Arc::make_mut(&mut self.config.global).net_namespace = Some(name.clone());
+        }
+        let refused = match (read.missing, refusal(&self.config, &read.loaded.config, &read.loaded.diagnostics)) {
+            (Some(missing), _) => Some(missing),
+            (None, Some(refusal)) => Some(self.refusal_text(&refusal, &lines)),
+            (None, None) => None,
+        };
+        let bundle = match refused {
+            Some(reason) => Err(reason),
+            None => memfd::sealed("configuration", &read.bundle)
+                .map_err(|error| format!("cannot hand the configuration over: {error}")),
+        };
+        match bundle {
+            Err(reason) => self.reload_refused(reason, lines, replies),
+            Ok(bundle) => {
+                lines.retain(|line| !line.is_empty());
+                self.hand_over(read.loaded.config, bundle, lines, replies);
+            }
+        }
+    }
+
+    fn refusal_text(&self, refusal: &Refusal, lines: &[String]) -> String {
+        match refusal {
+            Refusal::Unusable => {
+                lines.last().cloned().unwrap_or_else(|| "keepalived cannot run with this configuration".into())
+            }
+            Refusal::Findings => {
+                let log = self.config.global.reload_check_config.as_deref().unwrap_or("/dev/null".as_ref());
+                write_findings(log, lines);
+                format!("New config failed validation, see {} for details", log.display())
+            }
+            Refusal::NeedsRestart(what) => what
+                .iter()
+                .map(|what| format!("Cannot change {what} at a reload - please restart keepalived"))
+                .collect::<Vec<_>>()
+                .join("; "),
+        }
+    }
+
+    fn reload_refused(&mut self, reason: String, lines: Vec<String>, replies: Vec<oneshot::Sender<Reply>>) {
+        error!("{reason}");
+        error!("Reload refused: the running configuration stays");
+        self.reloads.1 += 1;
+        let all: Vec<String> =
+            lines.into_iter().chain([format!("reload refused, nothing has changed: {reason}")]).collect();
+        self.last_refusal = Some(reason);
+        for reply in replies {
+            let _ = reply.send(answer(false, all.clone()));
+        }
+        self.service.ready(&self.status_line());
+        self.next_reload();
+    }
+
+    fn hand_over(&mut self, config: Config, bundle: OwnedFd, lines: Vec<String>, replies: Vec<oneshot::Sender<Reply>>) {
+        let before = (std::mem::replace(&mut self.config, config), std::mem::replace(&mut self.bundle, bundle));
+        let mut pending = Vec::new();
+        for i in 0..self.slots.len() {
+            let stays = self.slots[i].has_work(&self.start.options, &self.config);
+            let slot = &mut self.slots[i];
+            if let (true, Some(link), Ok(copy)) = (stays, &mut slot.link, self.bundle.try_clone()) {
+                link.send_with(&ToChild::Reload, copy);
+                pending.push(i);
+            }
+        }
+        self.want_children();
+        let deadline = clock::now() + PATIENCE;
+        let problems = Vec::new();
+        self.reloading = Some(Reloading { replies, pending, lines, problems, before, deadline });
+        self.check_reload(clock::now());
+    }
+
+    pub(super) fn reload_answer(&mut self, i: usize, answer: Result<Vec<String>, String>) {
+        if let Some(reloading) = &mut self.reloading {
+            reloading.pending.retain(|&pending| pending != i);
+            match answer {
+                Ok(changes) => reloading.lines.extend(changes),
+                Err(reason) => reloading.problems.push(reason),
+            }
+        }
+        self.check_reload(clock::now());
+    }
+
+    /// A child that ended answers no more; the next one starts with the new configuration.
+    pub(super) fn forget_answer_of(&mut self, i: usize) {
+        if let Some(reloading) = &mut self.reloading {
+            reloading.pending.retain(|&pending| pending != i);
+        }
+        self.check_reload(clock::now());
+    }
+
+    pub(super) fn check_reload(&mut self, now: Instant) {
+        let is_over = |r: &Reloading| r.pending.is_empty() || now >= r.deadline;
+        if !self.reloading.as_ref().is_some_and(is_over) {
+            return;
+        }
+        let Some(mut reloading) = self.reloading.take() else { return };
+        for &i in &reloading.pending {
+            reloading.problems.push(format!("the {} process has not answered", self.slots[i].kind.log_name()));
+        }
+        if !reloading.problems.is_empty() {
+            (self.config, self.bundle) = reloading.before;
+            self.want_children();
+            let reason = reloading.problems.join("; ");
+            return self.reload_refused(reason, reloading.lines, reloading.replies);
+        }
+        self.reloads.0 += 1;
+        self.last_refusal = None;
+        info!("Reload complete");
+        for reply in reloading.replies {
+            let mut lines = reloading.lines.clone();
+            lines.push("reload complete".into());
+            let _ = reply.send(answer(true, lines));
+        }
+        self.service.ready(&self.status_line());
+        self.next_reload();
+    }
+}
+
+fn write_findings(path: &std::path::Path, lines: &[String]) {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let is_device = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if !is_device && let Err(error) = crate::sys::files::replace(path, text.as_bytes(), 0o600) {
+        error!("cannot write {}: {error}", path.display());
+    }
+}
+
+pub(super) fn answer(ok: bool, lines: Vec<String>) -> Reply {
+    Reply { version: CONTROL_VERSION, ok, lines, status: None }
+}

@@ -1,0 +1,239 @@
+//! From the command line to a running parent or child.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::cli::options::Options;
+use crate::model::Global;
+use crate::model::global::DEFAULT_UMASK;
+use crate::process::configuration::{self, Read};
+use crate::process::parent;
+use crate::process::paths::{self, Names, STATE_DIRECTORY};
+use crate::supervise::child::Kind;
+use crate::sys::daemon::{self, Side};
+use crate::sys::pidfile::{PidFile, PidFileError};
+use crate::sys::{log, namespace, notify_socket::ServiceManager, signals};
+
+/// The version of keepalived whose behaviour this is.
+pub const KEEPALIVED_VERSION: &str = "2.4.3";
+
+/// What the log and `-v` call us.
+pub fn version() -> String {
+    format!("v{KEEPALIVED_VERSION} (keepalived-rs {})", env!("CARGO_PKG_VERSION"))
+}
+
+/// A parent that is about to run.
+#[derive(Debug)]
+pub struct Start {
+    /// The command line, understood.
+    pub options: Options,
+    /// The command line as it was, for the children.
+    pub argv: Vec<OsString>,
+    /// What file names depend on.
+    pub names: Names,
+    /// The configuration.
+    pub read: Read,
+    /// Held for life.
+    pub pid_file: PidFile,
+    /// Those of the children that may run.
+    pub child_pid_files: BTreeMap<Kind, PidFile>,
+    /// Directories to remove at the end where they are empty.
+    pub directories: Vec<PathBuf>,
+}
+
+/// Runs the daemon; gives the program's exit status.
+pub fn daemon(options: Options, argv: Vec<OsString>) -> u8 {
+    start_log(&options, None, "Keepalived", &Names::default());
+    let status = match prepare(options, argv) {
+        Ok(start) => background(start),
+        Err(status) => status,
+    };
+    log::flush(Duration::from_secs(1));
+    status
+}
+
+/// Where this process logs to.
+pub fn start_log(options: &Options, kind: Option<Kind>, ident: &str, names: &Names) {
+    let file = options.log.file.as_ref().map(|path| paths::log_file(path, kind, names));
+    log::init(log::Settings {
+        ident: format!("{ident}{}", names.suffix()),
+        facility: options.log.syslog.then_some(options.log.facility),
+        console: options.log.console && !options.fork,
+        file,
+        flush_file: options.log.flush_file,
+        detail: options.log.detail,
+    });
+}
+
+/// Everything up to the fork. An error is the exit status; its reason is in the log.
+fn prepare(mut options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
+    info!("Starting Keepalived {}", version());
+    if let Ok(system) = nix::sys::utsname::uname() {
+        let [name, release, version] = [system.sysname(), system.release(), system.version()].map(|s| s.to_string_lossy());
+        info!("Running on {name} {release} {version}");
+    }
+    info!("Command line: {}", argv.iter().map(|w| format!("'{}'", w.to_string_lossy())).collect::<Vec<_>>().join(" "));
+    if options.snmp {
+        warn!("SNMP is not built yet: --snmp and --snmp-agent-socket have no effect");
+    }
+    let read = read_in_namespace(&mut options)?;
+    let global = &read.loaded.config.global;
+    let names = Names::of(&options, global);
+    if !names.suffix().is_empty() {
+        let ident = format!("Keepalived{}", names.suffix());
+        info!("Changing syslog ident to {ident}");
+        log::set_ident(&ident);
+    }
+    if let Some(reason) = &read.missing {
+        error!("{reason}");
+        return Err(6);
+    }
+    info!("Configuration file {}", options.config_file);
+    configuration::log_findings(&read.loaded);
+    if let Some(status) = read.loaded.diagnostics.start_status() {
+        error!("keepalived cannot run with this configuration");
+        ServiceManager.failed(libc_einval());
+        return Err(status);
+    }
+    set_umask(&options, global);
+    set_core_dumps(&options);
+    let directories = directories(&options, &names)?;
+    let (pid_file, child_pid_files) = pid_files(&options, &names)?;
+    Ok(Start { options, argv, names, read, pid_file, child_pid_files, directories })
+}
+
+fn libc_einval() -> u32 {
+    nix::errno::Errno::EINVAL as u32
+}
+
+/// Reads the files, in the network namespace that the command line or the file itself names: what exists there decides
+/// what the file means.
+fn read_in_namespace(options: &mut Options) -> Result<Read, u8> {
+    let enter = |name: &str| {
+        namespace::enter(name).map_err(|reason| {
+            error!("{reason}");
+            1
+        })
+    };
+    if let Some(name) = options.namespace.clone() {
+        enter(&name)?;
+    }
+    let read = configuration::read(options);
+    let configured = read.loaded.config.global.net_namespace.clone();
+    match (&options.namespace, configured) {
+        (Some(ours), Some(theirs)) if *ours != theirs => {
+            info!("Overriding config net_namespace '{theirs}' with command line namespace '{ours}'");
+            Ok(read)
+        }
+        (None, Some(name)) => {
+            enter(&name)?;
+            Ok(configuration::read(options))
+        }
+        _ => Ok(read),
+    }
+}
+
+/// `-u` beats the keyword, which beats the default.
+pub fn set_umask(options: &Options, global: &Global) {
+    let mask = options.umask.or(global.umask).unwrap_or(DEFAULT_UMASK);
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+}
+
+fn set_core_dumps(options: &Options) {
+    if options.core_dump
+        && let Err(error) = daemon::allow_core_dumps()
+    {
+        warn!("cannot lift the limit of core dumps: {error}");
+    }
+}
+
+/// Makes the directories for pid files, socket and record.
+fn directories(options: &Options, names: &Names) -> Result<Vec<PathBuf>, u8> {
+    let mut made = Vec::new();
+    let failed = |what: &Path, error: std::io::Error| {
+        error!("cannot make directory {}: {error}", what.display());
+        1
+    };
+    if options.pid_file.is_none() {
+        // Before /run/keepalived is replaced: the socket must be reachable from outside the namespace.
+        let state = Path::new(STATE_DIRECTORY);
+        namespace::make_directory(state).map_err(|error| failed(state, error))?;
+        made.push(state.to_owned());
+    }
+    let pids = Path::new(namespace::PID_DIRECTORY);
+    if let Some(name) = &names.namespace {
+        let own = namespace::own_pid_directory(name).map_err(|error| failed(pids, error))?;
+        made.extend([own, pids.to_owned()]);
+    } else if names.uses_directory {
+        namespace::make_directory(pids).map_err(|error| failed(pids, error))?;
+        made.push(pids.to_owned());
+    }
+    Ok(made)
+}
+
+type PidFiles = (PidFile, BTreeMap<Kind, PidFile>);
+
+/// Locks the pid files. A daemon that is already running is no failure (`operator-surface.md` §1.6).
+fn pid_files(options: &Options, names: &Names) -> Result<PidFiles, u8> {
+    let acquire = |path: PathBuf| {
+        PidFile::acquire(&path).map_err(|error| match error {
+            PidFileError::Locked(_) => {
+                info!("{error}");
+                info!("daemon is already running");
+                0
+            }
+            PidFileError::Unusable { .. } => {
+                error!("{error}");
+                1
+            }
+        })
+    };
+    let parent = acquire(names.pid_file(options))?;
+    let enabled = Kind::ALL.into_iter().filter(|kind| match kind {
+        Kind::Vrrp => options.subsystems.vrrp,
+        Kind::Checker => options.subsystems.checker,
+        Kind::Bfd => options.subsystems.bfd,
+    });
+    let children = enabled.map(|kind| Ok((kind, acquire(names.child_pid_file(options, kind))?)));
+    Ok((parent, children.collect::<Result<_, u8>>()?))
+}
+
+/// Forks unless told not to, and runs the parent.
+fn background(mut start: Start) -> u8 {
+    let mut tell = None;
+    if start.options.fork {
+        match daemon::detach() {
+            Ok(Side::Foreground(status)) => std::process::exit(i32::from(status)),
+            Ok(Side::Daemon(pipe)) => tell = Some(pipe),
+            Err(error) => {
+                error!("cannot fork to the background: {error}");
+                return 1;
+            }
+        }
+    }
+    if let Err(error) = log::start() {
+        error!("cannot start the log thread: {error}");
+        return 1;
+    }
+    signals::ignore_others();
+    daemon::adopt_orphans();
+    set_process_name(start.read.loaded.config.global.process_names.parent.as_deref(), &start.argv);
+    if let Err(error) = start.pid_file.write(std::process::id()) {
+        error!("{error}");
+        return 1;
+    }
+    if let Some(pipe) = tell {
+        daemon::stands(pipe);
+    }
+    parent::run(start)
+}
+
+/// The configured name, else the name we were started under: `/proc/self/exe` would make it `exe`.
+pub fn set_process_name(configured: Option<&str>, argv: &[OsString]) {
+    let started_as = argv.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    daemon::set_name(configured.unwrap_or(&started_as));
+}

@@ -1,0 +1,57 @@
+//! Our own binary again, as a child with another job: never a bare fork.
+#![allow(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::Pid;
+
+/// The descriptor a child finds its end of the channel on.
+pub const CHANNEL: RawFd = 3;
+/// The descriptor a child finds the configuration on.
+pub const CONFIGURATION: RawFd = 4;
+
+/// Starts `/proc/self/exe`, which is this program even after an upgrade replaced its file. The child inherits the signal
+/// mask, so that no signal can hit it before it is ready.
+pub fn start(arg0: &OsStr, arguments: &[OsString], channel: OwnedFd, extra: Option<OwnedFd>) -> io::Result<Pid> {
+    let channel = out_of_the_way(channel)?;
+    let extra = extra.map(out_of_the_way).transpose()?;
+    let (from, also) = (channel.as_raw_fd(), extra.as_ref().map(AsRawFd::as_raw_fd));
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(arg0).args(arguments).env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
+    let place = move || {
+        // SAFETY: dup2 is async-signal-safe; the sources are open and above the targets.
+        let placed = unsafe {
+            libc::dup2(from, CHANNEL) >= 0 && also.is_none_or(|also| libc::dup2(also, CONFIGURATION) >= 0)
+        };
+        if placed { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: `place` neither allocates nor locks.
+    unsafe { command.pre_exec(place) };
+    // The handle is not needed: the caller waits for every child it has.
+    let child = command.spawn()?;
+    Ok(Pid::from_raw(child.id() as i32))
+}
+
+/// A copy that `dup2` onto 3 or 4 cannot hit, closed at exec.
+fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
+    let copy = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(10))?;
+    // SAFETY: just made, and nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// A descriptor that the parent left for us. Only for the first lines of a child, and once for each.
+pub fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: asking for the flags of a number that may not be open is harmless.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, came with exec, and by the contract above nobody else has taken it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
+}
