@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::cli::options::Options;
+use crate::config::machine::FakeMachine;
 use crate::config::source::{Files, Memory, ReadError};
 use crate::config::{self, LoadOptions, Loaded};
-use crate::config::machine::FakeMachine;
 use crate::diag::{Diagnostic, Severity};
 
 /// A configuration that was read from the disk.
@@ -85,4 +85,9 @@ pub fn finding_lines(loaded: &Loaded) -> Vec<String> {
         format!("{place}{}", finding.message)
     };
     loaded.diagnostics.iter().map(line).collect()
+}
+
+/// The findings as a terminal shows them.
+pub fn rendered(loaded: &Loaded) -> String {
+    finding_lines(loaded).iter().map(|line| format!("{line}\n")).collect()
 }

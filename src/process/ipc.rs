@@ -98,10 +98,10 @@ pub struct Lateness {
     pub p50_micros: u64,
     /// 99 of 100 were no later.
     pub p99_micros: u64,
+    /// 999 of 1,000 were no later.
+    pub p999_micros: u64,
     /// The latest.
     pub max_micros: u64,
-    /// (upper bound in microseconds, how many), empty ones left out.
-    pub buckets: Vec<(u64, u64)>,
 }
 
 /// From the VRRP child to its spawner.

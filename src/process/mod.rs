@@ -1,8 +1,12 @@
 //! The processes: the parent and its children.
 
+pub mod child;
 pub mod configuration;
 pub mod ipc;
 pub mod link;
 pub mod parent;
 pub mod paths;
+pub mod record;
+pub mod spawner;
 pub mod start;
+pub mod vrrp;

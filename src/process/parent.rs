@@ -101,7 +101,11 @@ impl Parent {
             config,
             bundle,
             // The start counts as the first reload: a SIGHUP that comes meanwhile is done once it is complete.
-            progress: { let mut progress = Progress::default(); progress.request(); progress },
+            progress: {
+                let mut progress = Progress::default();
+                progress.request();
+                progress
+            },
             reloading: None,
             next_replies: Vec::new(),
             reloads: (0, 0),

@@ -73,7 +73,8 @@ pub fn start_log(options: &Options, kind: Option<Kind>, ident: &str, names: &Nam
 fn prepare(mut options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
     info!("Starting Keepalived {}", version());
     if let Ok(system) = nix::sys::utsname::uname() {
-        let [name, release, version] = [system.sysname(), system.release(), system.version()].map(|s| s.to_string_lossy());
+        let [name, release, version] =
+            [system.sysname(), system.release(), system.version()].map(|s| s.to_string_lossy());
         info!("Running on {name} {release} {version}");
     }
     info!("Command line: {}", argv.iter().map(|w| format!("'{}'", w.to_string_lossy())).collect::<Vec<_>>().join(" "));

@@ -11,6 +11,7 @@ pub mod log;
 pub mod memfd;
 mod mmsg;
 pub mod namespace;
+pub mod neighbours;
 pub mod netlink;
 pub mod notify_socket;
 pub mod pidfile;

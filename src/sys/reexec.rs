@@ -25,9 +25,8 @@ pub fn start(arg0: &OsStr, arguments: &[OsString], channel: OwnedFd, extra: Opti
     command.arg0(arg0).args(arguments).env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
     let place = move || {
         // SAFETY: dup2 is async-signal-safe; the sources are open and above the targets.
-        let placed = unsafe {
-            libc::dup2(from, CHANNEL) >= 0 && also.is_none_or(|also| libc::dup2(also, CONFIGURATION) >= 0)
-        };
+        let placed =
+            unsafe { libc::dup2(from, CHANNEL) >= 0 && also.is_none_or(|also| libc::dup2(also, CONFIGURATION) >= 0) };
         if placed { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
     // SAFETY: `place` neither allocates nor locks.

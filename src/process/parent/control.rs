@@ -78,7 +78,10 @@ async fn converse(mut stream: UnixStream, asked: mpsc::Sender<Asked>) -> std::io
         }
         Ok(request) => answer(
             false,
-            vec![format!("the daemon speaks version {CONTROL_VERSION} of the control language, not {}", request.version)],
+            vec![format!(
+                "the daemon speaks version {CONTROL_VERSION} of the control language, not {}",
+                request.version
+            )],
         ),
         Err(error) => answer(false, vec![format!("not a request: {error}")]),
     };

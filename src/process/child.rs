@@ -1,0 +1,129 @@
+//! What all children have in common: their first steps, and an end with nothing to do.
+
+use std::ffi::OsString;
+use std::io;
+
+use tokio::io::unix::AsyncFd;
+use tracing::{error, info};
+
+use crate::cli::options::Options;
+use crate::model::Config;
+use crate::process::configuration;
+use crate::process::ipc::{FromChild, ToChild};
+use crate::process::link::Link;
+use crate::process::paths::Names;
+use crate::process::start::{self, set_process_name};
+use crate::process::vrrp;
+use crate::supervise::child::Kind;
+use crate::sys::channel::Channel;
+use crate::sys::signals::{self, Signal, Signals};
+use crate::sys::{daemon, log, memfd, reexec};
+use crate::time::Duration;
+
+/// A child at the end of its first steps.
+#[derive(Debug)]
+pub struct Child {
+    /// Which.
+    pub kind: Kind,
+    /// The parent's command line.
+    pub options: Options,
+    /// As words.
+    pub argv: Vec<OsString>,
+    /// What file names depend on.
+    pub names: Names,
+    /// The parent's configuration.
+    pub config: Config,
+    /// To the parent.
+    pub channel: Channel,
+}
+
+/// Runs a child; gives its exit status.
+pub fn run(kind: Kind, options: Options, argv: Vec<OsString>) -> u8 {
+    daemon::end_with_parent();
+    let status = match prepare(kind, options, argv) {
+        Ok(child) => live(child),
+        Err(error) => {
+            error!("cannot start: {error}");
+            70
+        }
+    };
+    log::flush(Duration::from_millis(500));
+    status
+}
+
+fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Child> {
+    let channel = Channel::inherited(reexec::inherited(reexec::CHANNEL)?)?;
+    let bundle = memfd::read(reexec::inherited(reexec::CONFIGURATION)?)?;
+    let config = configuration::read_bundle(&bundle, &options).config;
+    let names = Names::of(&options, &config.global);
+    start::start_log(&options, Some(kind), kind.ident(), &names);
+    log::start()?;
+    signals::ignore_others();
+    start::set_umask(&options, &config.global);
+    let process_names = &config.global.process_names;
+    let name = match kind {
+        Kind::Vrrp => &process_names.vrrp,
+        Kind::Checker => &process_names.checker,
+        Kind::Bfd => &process_names.bfd,
+    };
+    set_process_name(name.as_deref(), &argv);
+    Ok(Child { kind, options, argv, names, config, channel })
+}
+
+fn live(child: Child) -> u8 {
+    // A runtime of one thread: everything in the loop happens in one order.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!("cannot start: {error}");
+            return 70;
+        }
+    };
+    let result = match child.kind {
+        Kind::Vrrp => runtime.block_on(vrrp::run(child)),
+        Kind::Checker | Kind::Bfd => runtime.block_on(idle(child)),
+    };
+    result.unwrap_or_else(|error| {
+        error!("{error}");
+        70
+    })
+}
+
+/// A process that has no work yet: it answers, and ends when asked.
+async fn idle(child: Child) -> io::Result<u8> {
+    let signals = AsyncFd::new(Signals::open()?)?;
+    let mut parent = Link::new(child.channel)?;
+    parent.send(&FromChild::Ready);
+    loop {
+        let gone = tokio::select! {
+            guard = signals.readable() => {
+                guard?.clear_ready();
+                false
+            }
+            result = parent.ready() => result.is_err(),
+        };
+        while let Ok(Some(signal)) = signals.get_ref().next() {
+            match signal {
+                Signal::Stop | Signal::Interrupt => {
+                    info!("Stopped");
+                    return Ok(0);
+                }
+                Signal::Reload => parent.send(&FromChild::AsksForReload),
+                _ => {}
+            }
+        }
+        while let Some(message) = parent.receive::<ToChild>()? {
+            match message {
+                ToChild::Reload => {
+                    drop(parent.descriptor());
+                    info!("Reloading");
+                    parent.send(&FromChild::Reloaded(Ok(Vec::new())));
+                }
+                ToChild::Status => {}
+            }
+        }
+        if gone {
+            return Ok(0);
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The VRRP process: one loop around `vrrp::Node`. It listens, lets the engine decide, and hands on what is to be done;
+//! nothing in it waits for a disk, a log reader, a script or the kernel's locks.
+
+mod reload;
+mod scripts;
+mod views;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::addr::{Cidr, IfIndex, IfName};
+use crate::model::{Config, Vrrp};
+use crate::process::child::Child;
+use crate::process::ipc::{FromChild, ToChild};
+use crate::process::link::Link;
+use crate::process::paths;
+use crate::process::record::{self, Record};
+use crate::process::vrrp::scripts::Scripts;
+use crate::sys::files::Writer;
+use crate::sys::netlink::{Event, Kernel, KernelEvents, Order};
+use crate::sys::raw_socket::Sockets;
+use crate::sys::signals::{Signal, Signals};
+use crate::sys::timer::Deadline;
+use crate::sys::{clock, daemon, schedule};
+use crate::time::Duration;
+use crate::vrrp::io::{Action, Failure, Input, SendAdvert};
+use crate::vrrp::{Node, report};
+
+/// Packets and kernel events that are heard before timers are looked at, so that a flood cannot hold back an advert.
+const BATCH: usize = 256;
+/// For the kernel to have removed every address at the end.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(3);
+/// For STOP scripts; keepalived's.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
+/// The exit status that says "no permission"; restarting would not help.
+const NO_PERMISSION: u8 = 4;
+/// Open files that are no sockets of instances.
+const OPEN_FILES: u64 = 64;
+
+/// Runs the VRRP process; gives its exit status.
+pub async fn run(child: Child) -> io::Result<u8> {
+    let record_path = child.names.record(&child.options);
+    let scripts = Scripts::start(&child.argv)?;
+    for problem in schedule::apply(&child.config.global.vrrp_scheduling, "vrrp") {
+        warn!("{problem}");
+    }
+    allow_open_files(&child.config.vrrp);
+    // The parent holds the pid files, so what is there now was left by a run that is no more.
+    record::clean_up(&record_path, &[std::process::id(), nix::unistd::getppid().as_raw().unsigned_abs()]);
+    debug!("Registering Kernel netlink reflector");
+    debug!("Registering Kernel netlink command channel");
+    let (kernel, events) = Kernel::start()?;
+    let mut process = Process {
+        node: Node::new(Arc::clone(&child.config.vrrp), 0),
+        sockets: Sockets::default(),
+        kernel,
+        events,
+        signals: AsyncFd::new(Signals::open()?)?,
+        parent: Link::new(child.channel)?,
+        scripts,
+        deadline: Deadline::new()?,
+        writer: Writer::start()?,
+        record: Record::new(record_path),
+        loads: mpsc::channel(1),
+        config: child.config,
+        options: child.options,
+        names: child.names,
+        actions: Vec::new(),
+        adverts: Vec::new(),
+        orders: Vec::new(),
+        failures: VecDeque::new(),
+        lines: Vec::new(),
+        roles_changed: true,
+        is_started: false,
+        link_names: BTreeMap::new(),
+        ends: None,
+        synced: false,
+    };
+    process.live().await
+}
+
+fn allow_open_files(vrrp: &Vrrp) {
+    match schedule::allow_open_files(2 * vrrp.instances.len() as u64 + OPEN_FILES) {
+        Ok(Some((soft, hard))) => debug!("Set open file limit to {soft}:{hard}."),
+        Ok(None) => {}
+        Err(error) => warn!("cannot raise the limit of open files: {error}"),
+    }
+}
+
+/// The process: the engine and its hands.
+struct Process {
+    node: Node,
+    sockets: Sockets,
+    kernel: Kernel,
+    events: KernelEvents,
+    signals: AsyncFd<Signals>,
+    parent: Link,
+    scripts: Scripts,
+    deadline: Deadline,
+    writer: Writer,
+    record: Record,
+    /// Configurations that a thread has read.
+    loads: (mpsc::Sender<reload::Load>, mpsc::Receiver<reload::Load>),
+    config: Config,
+    options: crate::cli::options::Options,
+    names: paths::Names,
+    /// What the engine wants done; emptied after every turn, kept for its memory.
+    actions: Vec<Action>,
+    adverts: Vec<SendAdvert>,
+    orders: Vec<Order>,
+    /// What did not work, to be told to the engine.
+    failures: VecDeque<Failure>,
+    /// What is to be logged once everything else of the turn is done.
+    lines: Vec<report::Event>,
+    roles_changed: bool,
+    is_started: bool,
+    /// For the lines of `-a`.
+    link_names: BTreeMap<IfIndex, IfName>,
+    ends: Option<u8>,
+    synced: bool,
+}
+
+/// What a wait brought that cannot be asked for again.
+enum Woken {
+    Kernel(Option<Event>),
+    Load(reload::Load),
+    Parent(io::Result<()>),
+    Scripts(io::Result<()>),
+    Other,
+}
+
+impl Process {
+    async fn live(&mut self) -> io::Result<u8> {
+        while self.ends.is_none() {
+            let woken = self.wait().await?;
+            self.hear(woken)?;
+            self.node.handle(Input::Tick, clock::now(), &mut self.actions);
+            self.perform_all();
+        }
+        let status = self.ends.unwrap_or_default();
+        if status == 0 {
+            self.leave().await;
+        }
+        let [user, system, ..] =
+            daemon::cpu_usage().map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000));
+        if self.options.log.detail > 0 {
+            info!("Stopped - used {user} user time, {system} system time");
+        } else {
+            info!("Stopped");
+        }
+        Ok(status)
+    }
+
+    async fn wait(&mut self) -> io::Result<Woken> {
+        let deadline = self.node.deadline().map(|(at, _)| at);
+        self.deadline.set(deadline)?;
+        tokio::select! {
+            biased;
+            ready = self.sockets.readable() => ready.map(|()| Woken::Other),
+            expired = self.deadline.expired() => expired.map(|()| Woken::Other),
+            event = self.events.next() => Ok(Woken::Kernel(event)),
+            result = self.scripts.ready() => Ok(Woken::Scripts(result)),
+            result = self.parent.ready() => Ok(Woken::Parent(result)),
+            guard = self.signals.readable() => {
+                guard?.clear_ready();
+                Ok(Woken::Other)
+            }
+            Some(load) = self.loads.1.recv() => Ok(Woken::Load(load)),
+        }
+    }
+
+    /// What already waits is heard first, or a takeover could come from an advert that was there in time.
+    fn hear(&mut self, woken: Woken) -> io::Result<()> {
+        let Self { sockets, node, actions, .. } = self;
+        sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, clock::now(), actions));
+        match woken {
+            Woken::Kernel(None) => return Err(io::Error::other("the kernel's thread has ended")),
+            Woken::Kernel(Some(event)) => {
+                self.kernel_event(event);
+                for _ in 1..BATCH {
+                    let Some(event) = self.events.try_next() else { break };
+                    self.kernel_event(event);
+                }
+            }
+            Woken::Scripts(result) => self.hear_scripts(&result),
+            Woken::Parent(result) => self.hear_parent(&result)?,
+            Woken::Load(load) => self.take_load(load),
+            Woken::Other => {}
+        }
+        while let Some(signal) = self.signals.get_ref().next()? {
+            self.signal(signal);
+        }
+        Ok(())
+    }
+
+    fn kernel_event(&mut self, event: Event) {
+        let now = clock::now();
+        let Self { node, actions, .. } = self;
+        match event {
+            Event::Machine(snapshot) => {
+                self.link_names = snapshot.links.iter().map(|link| (link.index, link.name)).collect();
+                node.handle(Input::Machine(&snapshot), now, actions);
+                self.start_once();
+            }
+            Event::Link(link) => {
+                self.link_names.insert(link.index, link.name);
+                node.handle(Input::Link(link), now, actions);
+            }
+            Event::LinkGone(index) => node.handle(Input::LinkGone(index), now, actions),
+            Event::AddressAdded(link, address) => {
+                self.report_address("added to", link, address);
+                self.node.handle(Input::AddressAdded(link, address), now, &mut self.actions);
+            }
+            Event::AddressRemoved { link, address, by_us } => {
+                self.report_address("removed from", link, address);
+                self.node.handle(Input::AddressRemoved { link, address, by_us }, now, &mut self.actions);
+            }
+            Event::Failed(failure) => self.failures.push_back(failure),
+            Event::Unanswered(holding) => {
+                let address = &holding.address;
+                warn!("the kernel has not answered for {} on {} in time", address.cidr, address.interface);
+            }
+            Event::NotAnnounced(announcement, errno) => {
+                let (address, error) = (announcement.address, io::Error::from_raw_os_error(errno));
+                let what = if address.is_ipv4() { "gratuitous ARP" } else { "ndisc unsolicited neighbour advert" };
+                info!("Error {errno} ({error}) sending {what} for {address}");
+            }
+            Event::Synced(_) => self.synced = true,
+        }
+    }
+
+    fn report_address(&self, verb: &str, link: IfIndex, address: Cidr) {
+        if self.options.address_monitoring {
+            let name = self.link_names.get(&link).map_or("?", IfName::as_str);
+            info!("Netlink reflector reports IP {} {verb} {name}", address.address);
+        }
+    }
+
+    /// The first truth about the machine begins everything.
+    fn start_once(&mut self) {
+        if self.is_started {
+            return;
+        }
+        self.is_started = true;
+        self.node.handle(Input::Startup, clock::now(), &mut self.actions);
+        self.perform_all();
+        if self.ends.is_none() {
+            self.parent.send(&FromChild::Ready);
+        }
+        if self.options.dump_conf {
+            self.dump_to_log();
+        }
+    }
+
+    /// Carries out what the engine wants, until it wants nothing more.
+    fn perform_all(&mut self) {
+        loop {
+            for action in std::mem::take(&mut self.actions) {
+                self.perform(action);
+            }
+            self.send_adverts();
+            let Some(failure) = self.failures.pop_front() else { break };
+            self.node.handle(Input::Failed(failure), clock::now(), &mut self.actions);
+        }
+        self.kernel.submit(std::mem::take(&mut self.orders));
+        self.record.save(&self.writer);
+        for event in std::mem::take(&mut self.lines) {
+            views::log(&event);
+        }
+        if self.roles_changed {
+            self.roles_changed = false;
+            self.parent.send(&FromChild::Summary(self.summary()));
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::SendAdvert(advert) => self.adverts.push(advert),
+            Action::Announce(announcement) => self.orders.push(Order::Announce(announcement)),
+            Action::AddAddress(holding) => {
+                self.record.add(&holding.address);
+                self.orders.push(Order::Add(holding));
+            }
+            Action::RemoveAddress(holding) => {
+                self.record.remove(&holding.address);
+                self.orders.push(Order::Remove(holding));
+            }
+            Action::Sockets(specs) => {
+                // What is to leave on a socket leaves before it is closed.
+                self.send_adverts();
+                let failures = self.sockets.apply(&specs);
+                self.check_permission(&failures);
+                self.failures.extend(failures);
+            }
+            Action::RunScript(run, script) => self.scripts.run(run, &self.node_config().scripts[script.0]),
+            Action::SignalScript(run, signal) => self.scripts.signal(run, signal),
+            Action::Notify(notification) => self.scripts.notify(&notification),
+            Action::Report(event) => {
+                self.roles_changed |= views::is_role_change(&event);
+                self.lines.push(event);
+            }
+        }
+    }
+
+    fn node_config(&self) -> Arc<Vrrp> {
+        Arc::clone(&self.config.vrrp)
+    }
+
+    /// Everything that is due leaves together.
+    fn send_adverts(&mut self) {
+        if !self.adverts.is_empty() {
+            self.failures.extend(self.sockets.send(&self.adverts, clock::now));
+            self.adverts.clear();
+        }
+    }
+
+    /// Without the right to open raw sockets nothing will ever work.
+    fn check_permission(&mut self, failures: &[Failure]) {
+        let forbidden = |failure: &Failure| matches!(failure, Failure::Socket(_, nix::libc::EPERM | nix::libc::EACCES));
+        if failures.iter().any(forbidden) {
+            warn!("no permission to open raw sockets (CAP_NET_RAW)");
+            self.ends = Some(NO_PERMISSION);
+        }
+    }
+
+    fn hear_parent(&mut self, result: &io::Result<()>) -> io::Result<()> {
+        while let Some(message) = self.parent.receive::<ToChild>()? {
+            match message {
+                ToChild::Reload => self.begin_reload(),
+                ToChild::Status => {
+                    let status = self.status();
+                    self.parent.send(&FromChild::Status(Box::new(status)));
+                }
+            }
+        }
+        if result.is_err() {
+            warn!("the parent process is gone");
+            self.stopping();
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Stop | Signal::Interrupt => self.stopping(),
+            // Sent to us and not to the parent, which alone reads files.
+            Signal::Reload => self.parent.send(&FromChild::AsksForReload),
+            Signal::Data => self.dump_data(),
+            Signal::Stats => self.dump_stats(false),
+            Signal::StatsClear => self.dump_stats(true),
+            Signal::Json => warn!("JSON dumps are not built yet"),
+            Signal::Child => self.reap(),
+            Signal::CpuTime => {
+                warn!("vrrp process has used too much CPU time, vrrp_rlimit_rttime may need to be increased");
+            }
+        }
+    }
+
+    fn stopping(&mut self) {
+        if self.ends.is_none() {
+            self.ends = Some(0);
+        }
+    }
+}
+
+impl Process {
+    /// The end: MASTERs give up, addresses are gone, STOP scripts have had their second.
+    async fn leave(&mut self) {
+        let asked = clock::now();
+        self.node.handle(Input::Shutdown, asked, &mut self.actions);
+        if self.options.keep_vrrp {
+            let stays = |action: &Action| matches!(action, Action::SendAdvert(_) | Action::RemoveAddress(_));
+            self.actions.retain(|action| !stays(action));
+        }
+        self.orders.push(Order::Sync(0));
+        self.synced = false;
+        self.perform_all();
+        self.scripts.finish(SCRIPT_PATIENCE);
+        let limit = tokio::time::sleep(REMOVAL_PATIENCE);
+        tokio::pin!(limit);
+        let mut scripts_run = true;
+        while !self.synced || scripts_run {
+            tokio::select! {
+                () = &mut limit => {
+                    warn!("the kernel has not removed every address in time");
+                    break;
+                }
+                event = self.events.next(), if !self.synced => match event {
+                    Some(event) => self.kernel_event(event),
+                    None => self.synced = true,
+                },
+                result = self.scripts.ready(), if scripts_run => {
+                    self.hear_scripts(&result);
+                    scripts_run = result.is_ok();
+                }
+            }
+            self.perform_all();
+        }
+        if !self.options.keep_vrrp {
+            self.record.forget();
+        }
+        debug!("stopped within {:?}", clock::now().since(asked));
+    }
+}

@@ -1,0 +1,71 @@
+//! A reload in the VRRP process: a thread reads what the parent has read, the loop takes it over in one step.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use super::{Process, allow_open_files};
+use crate::cli::options::Options;
+use crate::model::Config;
+use crate::process::configuration;
+use crate::process::ipc::FromChild;
+use crate::sys::{clock, memfd, schedule};
+use crate::vrrp::io::Input;
+
+/// A configuration that was read, or why not.
+pub(super) type Load = Result<Config, String>;
+
+impl Process {
+    pub(super) fn begin_reload(&mut self) {
+        let Some(bundle) = self.parent.descriptor() else {
+            self.take_load(Err("no configuration came along".into()));
+            return;
+        };
+        info!("Reloading");
+        let (sender, options) = (self.loads.0.clone(), self.options.clone());
+        let thread = std::thread::Builder::new().name("reload".into());
+        let started = thread.spawn(move || {
+            // The loop is gone only when the process is.
+            let _ = sender.blocking_send(load(bundle, &options));
+        });
+        if let Err(error) = started {
+            self.take_load(Err(format!("cannot start a thread: {error}")));
+        }
+    }
+
+    pub(super) fn take_load(&mut self, load: Load) {
+        let answer = match load {
+            Ok(config) => {
+                self.take_config(config);
+                Ok(Vec::new())
+            }
+            Err(reason) => Err(reason),
+        };
+        self.parent.send(&FromChild::Reloaded(answer));
+    }
+
+    fn take_config(&mut self, config: Config) {
+        if self.config.global.vrrp_scheduling != config.global.vrrp_scheduling {
+            for problem in schedule::apply(&config.global.vrrp_scheduling, "vrrp") {
+                warn!("{problem}");
+            }
+        }
+        allow_open_files(&config.vrrp);
+        self.config = config;
+        let vrrp = Arc::clone(&self.config.vrrp);
+        self.node.handle(Input::Reload(&vrrp), clock::now(), &mut self.actions);
+        self.perform_all();
+        self.roles_changed = true;
+    }
+}
+
+fn load(bundle: OwnedFd, options: &Options) -> Load {
+    let bytes = memfd::read(bundle).map_err(|error: io::Error| format!("cannot read the configuration: {error}"))?;
+    let loaded = configuration::read_bundle(&bytes, options);
+    match loaded.diagnostics.start_status() {
+        None => Ok(loaded.config),
+        Some(_) => Err(configuration::finding_lines(&loaded).pop().unwrap_or_default()),
+    }
+}

@@ -1,0 +1,130 @@
+//! What the process shows of itself: log lines, status, dumps.
+
+use tracing::{debug, info};
+
+use super::Process;
+use crate::histogram::Histogram;
+use crate::process::ipc::{InstanceStatus, Lateness, Summary, VrrpStatus};
+use crate::process::paths::{Dump, dump_file};
+use crate::sys::files::Job;
+use crate::sys::{clock, log};
+use crate::vrrp::io::{Role, View};
+use crate::vrrp::report::{Event, InstanceEvent};
+
+/// Logs what the engine reports.
+pub(super) fn log(event: &Event) {
+    if is_role_change(event) {
+        info!(target: log::ROLE, "{event:?}");
+    } else {
+        debug!("{event:?}");
+    }
+}
+
+pub(super) fn is_role_change(event: &Event) -> bool {
+    matches!(event, Event::Instance(_, InstanceEvent::Entered { .. }))
+}
+
+impl Process {
+    pub(super) fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for view in self.node.views() {
+            *match view.role {
+                Role::Master => &mut summary.master,
+                Role::Backup => &mut summary.backup,
+                Role::Fault => &mut summary.fault,
+                Role::Init => &mut summary.init,
+            } += 1;
+        }
+        summary
+    }
+
+    pub(super) fn status(&self) -> VrrpStatus {
+        let now = clock::now();
+        let counters = self.sockets.counters();
+        let rows = [
+            ("netlink_overruns", self.kernel.overruns()),
+            ("truncated_packets", counters.truncated),
+            ("receive_errors", counters.receive_errors),
+        ];
+        VrrpStatus {
+            instances: self.node.views().map(|view| instance(&view, now)).collect(),
+            lateness: lateness(&counters.lateness),
+            counters: rows.map(|(name, count)| (name.to_owned(), count)).into(),
+        }
+    }
+
+    pub(super) fn dump_data(&self) {
+        info!("Printing VRRP data for process({}) on signal", std::process::id());
+        self.write_dump(Dump::Data, self.data());
+    }
+
+    pub(super) fn dump_stats(&mut self, clear: bool) {
+        let verb = if clear { "Printing and clearing" } else { "Printing" };
+        info!("{verb} VRRP stats for process({}) on signal", std::process::id());
+        self.write_dump(Dump::Stats, crate::dump::statistics(self.node.views()));
+        if clear {
+            self.node.clear_statistics();
+        }
+    }
+
+    pub(super) fn dump_to_log(&self) {
+        self.data().lines().for_each(|line| info!("{line}"));
+    }
+
+    fn data(&self) -> String {
+        String::new()
+    }
+
+    fn write_dump(&self, dump: Dump, text: String) {
+        let path = dump_file(dump, &self.config.global, &self.names);
+        let what = if dump == Dump::Stats { "stats file" } else { "dump file" };
+        if !self.writer.write(Job { path, bytes: text.into_bytes(), mode: dump_mode(), what }) {
+            info!("too many files wait for the disk: a dump was dropped");
+        }
+    }
+}
+
+/// 0666 without what the umask takes.
+fn dump_mode() -> u32 {
+    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    nix::sys::stat::umask(mask);
+    0o666 & !mask.bits()
+}
+
+fn instance(view: &View<'_>, now: crate::time::Instant) -> InstanceStatus {
+    let s = &view.statistics;
+    let rows = [
+        ("advert_rcvd", s.advert_rcvd),
+        ("advert_sent", s.advert_sent),
+        ("become_master", s.become_master),
+        ("release_master", s.release_master),
+        ("pri_zero_rcvd", s.pri_zero_rcvd),
+        ("pri_zero_sent", s.pri_zero_sent),
+        ("addresses_restored", s.addresses_restored),
+        ("packet_errors", s.packet_len_err + s.ip_ttl_err + s.invalid_type_rcvd + s.vers_err + s.chk_err),
+        ("auth_errors", s.invalid_authtype + s.authtype_mismatch + s.auth_failure),
+    ];
+    InstanceStatus {
+        name: view.config.name.to_string(),
+        state: view.role.word().to_owned(),
+        for_millis: now.since(view.last_transition).as_millis().try_into().unwrap_or(u64::MAX),
+        interface: view.config.interface.map(|name| name.to_string()),
+        vrid: view.config.vrid,
+        priority: view.config.priority,
+        effective_priority: view.effective_priority,
+        master: view.master.map(|(address, _)| address.to_string()),
+        faults: view.faults.clone(),
+        counters: rows.map(|(name, count)| (name.to_owned(), count)).into(),
+    }
+}
+
+fn lateness(histogram: &Histogram) -> Lateness {
+    let micros = |percent| histogram.percentile(percent).as_micros().try_into().unwrap_or(u64::MAX);
+    Lateness {
+        count: histogram.count(),
+        p50_micros: micros(50.0),
+        p99_micros: micros(99.0),
+        p999_micros: micros(99.9),
+        max_micros: histogram.max().as_micros().try_into().unwrap_or(u64::MAX),
+    }
+}
