@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io;
 
-use tokio::io::unix::AsyncFd;
 use tracing::{error, info};
 
 use crate::cli::options::Options;
@@ -91,7 +90,7 @@ fn live(child: Child) -> u8 {
 
 /// A process that has no work yet: it answers, and ends when asked.
 async fn idle(child: Child) -> io::Result<u8> {
-    let signals = AsyncFd::new(Signals::open()?)?;
+    let signals = Signals::open()?.watch()?;
     let mut parent = Link::new(child.channel)?;
     parent.send(&FromChild::Ready);
     loop {

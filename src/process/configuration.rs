@@ -22,7 +22,7 @@ pub struct Read {
 /// Reads the files that the command line names.
 pub fn read(options: &Options) -> Read {
     let mut files = Memory::default();
-    let missing = missing(&mut files, &options.config_file);
+    let missing = (!Path::new(&options.config_file).exists()).then(|| missing(&mut files, &options.config_file)).flatten();
     let loaded = config::load(&mut files, &options.config_file, &load_options(options), &FakeMachine::default());
     Read { loaded, bundle: Vec::new(), missing }
 }

@@ -17,7 +17,7 @@ pub struct Link(AsyncFd<Channel>);
 impl Link {
     /// Must be called within a runtime.
     pub fn new(channel: Channel) -> io::Result<Self> {
-        Ok(Self(AsyncFd::new(channel)?))
+        Ok(Self(channel.watch()?))
     }
 
     /// Queues a message. An error means that the other end is gone, which [`Self::poll`] will tell.

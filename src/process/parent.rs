@@ -96,7 +96,7 @@ impl Parent {
         let slots = pid_files.into_iter().map(|(kind, file)| Slot::new(kind, file, &start.options, &config)).collect();
         let orders = control::serve(&start.names.socket(&start.options));
         Ok(Self {
-            signals: AsyncFd::new(Signals::open()?)?,
+            signals: Signals::open()?.watch()?,
             slots,
             config,
             bundle,
@@ -231,7 +231,7 @@ impl Parent {
     }
 
     fn signal(&mut self, signal: Signal) {
-        debug!("signal {signal:?}");
+        tracing::trace!("signal {signal:?}");
         match signal {
             Signal::Reload => self.ask_for_reload(None),
             Signal::Interrupt if self.start.options.ignore_sigint => {}

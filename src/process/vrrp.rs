@@ -60,7 +60,7 @@ pub async fn run(child: Child) -> io::Result<u8> {
         sockets: Sockets::default(),
         kernel,
         events,
-        signals: AsyncFd::new(Signals::open()?)?,
+        signals: Signals::open()?.watch()?,
         parent: Link::new(child.channel)?,
         scripts,
         deadline: Deadline::new()?,

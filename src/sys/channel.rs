@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::unix::AsyncFd;
 
 /// A longer message is refused: the other end is broken.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -45,6 +46,12 @@ impl Channel {
         socket.set_nonblocking(true)?;
         let (input, descriptors) = (Vec::new(), VecDeque::new());
         Ok(Self { socket, input, descriptors, output: VecDeque::new(), riders: VecDeque::new() })
+    }
+
+    /// Within the runtime: ready when the socket is.
+    pub fn watch(self) -> io::Result<AsyncFd<Self>> {
+        // SAFETY: a `Channel` has one descriptor from first to last, and closes it only when it is dropped.
+        Ok(unsafe { AsyncFd::register(self) }?)
     }
 
     /// Queues a message and sends what fits.

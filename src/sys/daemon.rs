@@ -101,7 +101,7 @@ pub fn allow_core_dumps() -> io::Result<()> {
 
 /// CPU time used so far: (self user, self system, children user, children system), in microseconds.
 pub fn cpu_usage() -> [i64; 4] {
-    let micros = |t: nix::sys::time::TimeVal| i64::from(t.tv_sec()) * 1_000_000 + i64::from(t.tv_usec());
+    let micros = |t: nix::sys::time::TimeVal| t.tv_sec() * 1_000_000 + t.tv_usec();
     let of =
         |who| nix::sys::resource::getrusage(who).map_or([0; 2], |u| [micros(u.user_time()), micros(u.system_time())]);
     let [user, system] = of(nix::sys::resource::UsageWho::RUSAGE_SELF);

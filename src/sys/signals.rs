@@ -5,6 +5,9 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
 /// A signal as the daemon understands it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -161,6 +164,12 @@ impl Signals {
         }
         // SAFETY: just opened, and nobody else owns it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Within the runtime: ready when one waits.
+    pub fn watch(self) -> io::Result<AsyncFd<Self>> {
+        // SAFETY: a `Signals` has one descriptor from first to last, and closes it only when it is dropped.
+        Ok(unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) }?)
     }
 
     /// The next signal that waits, if one does.

@@ -1,9 +1,10 @@
 //! What the process shows of itself: log lines, status, dumps.
 
-use tracing::{debug, info};
+use tracing::{debug, error, info, warn};
 
 use super::Process;
 use crate::histogram::Histogram;
+use crate::notify::report::{self, Level};
 use crate::process::ipc::{InstanceStatus, Lateness, Summary, VrrpStatus};
 use crate::process::paths::{Dump, dump_file};
 use crate::sys::files::Job;
@@ -13,10 +14,19 @@ use crate::vrrp::report::{Event, InstanceEvent};
 
 /// Logs what the engine reports.
 pub(super) fn log(event: &Event) {
-    if is_role_change(event) {
-        info!(target: log::ROLE, "{event:?}");
-    } else {
-        debug!("{event:?}");
+    if report::is_detail(event) {
+        // The sentence is made only where somebody wants it.
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            debug!("{}", report::sentence(event));
+        }
+        return;
+    }
+    let report::Line { level, text, .. } = report::line(event);
+    match level {
+        Level::Error => error!("{text}"),
+        Level::Warning => warn!("{text}"),
+        Level::Info if is_role_change(event) => info!(target: log::ROLE, "{text}"),
+        Level::Info => info!("{text}"),
     }
 }
 
