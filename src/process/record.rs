@@ -156,9 +156,9 @@ mod tests {
         record.add(&address);
         (address.peer, address.cidr.prefix) = (Some([10, 9, 9, 9].into()), 32);
         record.add(&address);
-        record.add(&parse_line("v6 2001:db8::1/64").unwrap());
+        record.add(&parse_line("vlan6 2001:db8::1/64").unwrap());
         let text = record.text();
-        assert_eq!(text, "eth0 10.0.0.5/24\neth0 10.0.0.5/32 peer 10.9.9.9\nv6 2001:db8::1/64\n");
+        assert_eq!(text, "eth0 10.0.0.5/24\neth0 10.0.0.5/32 peer 10.9.9.9\nvlan6 2001:db8::1/64\n");
         let keys: Vec<_> = parse(&text).iter().map(key).collect();
         assert_eq!(keys, record.held.iter().copied().collect::<Vec<_>>());
     }
