@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::options::{Options, Parsed};
+use super::options::Parsed;
 use crate::model::Global;
 use crate::process::ipc::{CONTROL_VERSION, DaemonStatus, InstanceStatus, Order, Reply, Request};
+use crate::process::options::Options;
 use crate::process::paths::{Names, STATE_DIRECTORY};
 use crate::process::record;
 use crate::sys::{log, namespace};

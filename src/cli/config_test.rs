@@ -4,9 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
-use super::options::Options;
 use crate::diag::Severity;
 use crate::process::configuration;
+use crate::process::options::Options;
 use crate::process::start::set_umask;
 use crate::sys::namespace;
 

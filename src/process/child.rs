@@ -5,11 +5,11 @@ use std::io;
 
 use tracing::{error, info};
 
-use crate::cli::options::Options;
 use crate::model::Config;
 use crate::process::configuration;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::link::Link;
+use crate::process::options::Options;
 use crate::process::paths::Names;
 use crate::process::start::{self, set_process_name};
 use crate::process::vrrp;

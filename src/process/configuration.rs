@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::cli::options::Options;
 use crate::config::machine::FakeMachine;
 use crate::config::source::{Files, Memory, ReadError};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::diag::{Diagnostic, Severity};
+use crate::process::options::Options;
 
 /// A configuration that was read from the disk.
 #[derive(Debug)]
@@ -22,7 +22,8 @@ pub struct Read {
 /// Reads the files that the command line names.
 pub fn read(options: &Options) -> Read {
     let mut files = Memory::default();
-    let missing = (!Path::new(&options.config_file).exists()).then(|| missing(&mut files, &options.config_file)).flatten();
+    let missing =
+        (!Path::new(&options.config_file).exists()).then(|| missing(&mut files, &options.config_file)).flatten();
     let loaded = config::load(&mut files, &options.config_file, &load_options(options), &FakeMachine::default());
     Read { loaded, bundle: Vec::new(), missing }
 }

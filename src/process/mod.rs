@@ -4,6 +4,7 @@ pub mod child;
 pub mod configuration;
 pub mod ipc;
 pub mod link;
+pub mod options;
 pub mod parent;
 pub mod paths;
 pub mod record;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::options::{Options, temporary_directory};
 use crate::model::Global;
+use crate::process::options::{Options, temporary_directory};
 use crate::supervise::child::Kind;
 use crate::sys::namespace::PID_DIRECTORY;
 

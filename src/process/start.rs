@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::cli::options::Options;
 use crate::model::Global;
 use crate::model::global::DEFAULT_UMASK;
 use crate::process::configuration::{self, Read};
+use crate::process::options::Options;
 use crate::process::parent;
 use crate::process::paths::{self, Names, STATE_DIRECTORY};
 use crate::supervise::child::Kind;

@@ -107,7 +107,7 @@ struct Process {
     /// Configurations that a thread has read.
     loads: (mpsc::Sender<reload::Load>, mpsc::Receiver<reload::Load>),
     config: Config,
-    options: crate::cli::options::Options,
+    options: crate::process::options::Options,
     names: paths::Names,
     /// What the engine wants done; emptied after every turn, kept for its memory.
     actions: Vec<Action>,

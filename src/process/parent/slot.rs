@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use nix::unistd::Pid;
 use tracing::{error, info};
 
-use crate::cli::options::Options;
 use crate::model::Config;
 use crate::process::link::Link;
+use crate::process::options::Options;
 use crate::supervise::child::{Child, Kind};
 use crate::sys::channel::Channel;
 use crate::sys::pidfile::PidFile;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::{Process, allow_open_files};
-use crate::cli::options::Options;
 use crate::model::Config;
 use crate::process::configuration;
 use crate::process::ipc::FromChild;
+use crate::process::options::Options;
 use crate::sys::{clock, memfd, schedule};
 use crate::vrrp::io::Input;
 
