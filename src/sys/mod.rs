@@ -5,6 +5,7 @@ pub mod channel;
 pub mod clock;
 pub mod control;
 pub mod daemon;
+pub mod disk;
 pub mod files;
 pub mod links;
 pub mod log;
