@@ -34,6 +34,11 @@ struct Piece {
 }
 
 impl Line {
+    /// An empty line that continues what was found out about another one.
+    pub fn like(other: &Line) -> Self {
+        Self { quote_reported: other.quote_reported, ..Self::default() }
+    }
+
     /// Empties the line, keeping its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -82,7 +87,7 @@ impl Line {
     /// Keeps only this part of the line.
     pub fn keep(&mut self, range: Range<usize>) {
         if range != (0..self.bytes.len()) {
-            let mut kept = Line { quote_reported: self.quote_reported, ..Line::default() };
+            let mut kept = Line::like(self);
             kept.push_line(self, range);
             *self = kept;
         }
@@ -165,7 +170,7 @@ pub struct Uncommented {
 /// toggle quoting here.
 pub fn strip_comment(line: &Line, mut starts_comment: impl FnMut(usize) -> bool) -> (Line, Uncommented) {
     let bytes = &line.bytes;
-    let mut out = Line { quote_reported: line.quote_reported, ..Line::default() };
+    let mut out = Line::like(line);
     let mut open_quote = None;
     let mut copied = 0;
     let mut at = 0;

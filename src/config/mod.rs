@@ -10,6 +10,7 @@
 
 pub mod line;
 pub mod machine;
+pub mod preprocess;
 pub mod recording;
 pub mod source;
 pub mod text;

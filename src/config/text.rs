@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::line::{self, Line};
+use super::line::Line;
+use super::preprocess::Preprocessor;
 use super::source::Files;
 use super::tree::{Builder, Statement};
-use crate::diag::{Code, Diagnostics, Sources};
+use crate::diag::{Diagnostics, Sources};
 
 /// What the text may depend on besides the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,31 +34,21 @@ pub struct Parsed {
 }
 
 /// Reads a configuration: a path or a pattern, with everything it includes.
+///
+/// The words of `include_check` are judged here, and the statement is in the tree as well. An unknown keyword may have a
+/// body: it is to be skipped whole.
 pub fn parse(files: &mut dyn Files, main: &str, options: &TextOptions, diagnostics: &mut Diagnostics) -> Parsed {
-    let mut sources = Sources::default();
+    let mut lines = Preprocessor::open(files, main, options, diagnostics);
     let mut tree = Builder::default();
-    for path in files.matches(&options.working_directory, main) {
-        let bytes = match files.read(&options.working_directory.join(&path)) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                diagnostics.lint(Code::NO_CONFIGURATION, None, format!("{}: {error:?}", path.display()));
-                continue;
-            }
-        };
-        let file = sources.add(path.to_string_lossy(), bytes);
-        let bytes = sources.shared(file);
-        let mut start = 0;
-        for text in bytes.split_inclusive(|&b| b == b'\n') {
-            let mut line = Line::default();
-            line.push_copied(text, file, start as u32);
-            start += text.len();
-            let (mut line, _) = line::strip_comment(&line, |_| true);
-            line.keep(line::trimmed(&line.bytes, 0..line.bytes.len()));
-            if tree.push(&line, diagnostics).is_break() {
-                break;
-            }
+    let mut line = Line::default();
+    while lines.next_line(&mut line, diagnostics) {
+        if tree.push(&line, diagnostics).is_break() {
+            break;
+        }
+        if let Some(statement) = tree.last_in_global_defs("include_check") {
+            lines.set_include_check(&statement.args, diagnostics);
         }
     }
-    let files_found = !sources.is_empty();
-    Parsed { sources, statements: tree.finish(diagnostics), files_found }
+    let sources = lines.into_sources();
+    Parsed { files_found: !sources.is_empty(), sources, statements: tree.finish(diagnostics) }
 }

@@ -68,6 +68,10 @@ pub struct Diagnostics {
     missing_argument: bool,
     /// An include problem counted as an error (`include_check`, `-e`): exit 6, even under `-t`.
     include_error: bool,
+    /// The configuration itself could not be read: exit 6 when started.
+    no_configuration: bool,
+    /// And it is missing or a directory: exit 2 under `-t`, where keepalived says 0.
+    no_configuration_fails_test: bool,
 }
 
 impl Diagnostics {
@@ -146,6 +150,16 @@ impl Diagnostics {
         self.add(Severity::Fatal, Some(ExitClass::Error), code, span, message.into())
     }
 
+    /// The configuration itself is missing or cannot be read: a daemon does not start (6), and where `fails_test` is set
+    /// the test fails as well (2).
+    // keepalived: -t gives 0 for a configuration that does not exist.
+    pub fn no_configuration(&mut self, code: Code, fails_test: bool, message: impl Into<String>) -> &mut Diagnostic {
+        self.no_configuration = true;
+        self.no_configuration_fails_test |= fails_test;
+        let severity = if fails_test { Severity::Fatal } else { Severity::Warning };
+        self.add(severity, None, code, None, message.into())
+    }
+
     /// A finding with a class of its own (bad interface, security, file not found).
     pub fn classed(
         &mut self,
@@ -170,7 +184,7 @@ impl Diagnostics {
 
     /// Whether keepalived would stop over this: a refused configuration, a missing argument, an include error.
     pub fn refuses_to_run(&self) -> bool {
-        self.rejects || self.missing_argument || self.include_error
+        self.rejects || self.missing_argument || self.include_error || self.no_configuration
     }
 
     /// Whether keepalived recorded any problem at all (what `reload_check_config` refuses).
@@ -180,7 +194,7 @@ impl Diagnostics {
 
     /// The exit status of `-t` (`lexical.md` §11): 0, 2, 4, 5 or 6.
     pub fn config_test_status(&self) -> u8 {
-        if self.missing_argument {
+        if self.missing_argument || self.no_configuration_fails_test {
             return 2;
         }
         if self.include_error {
@@ -198,7 +212,7 @@ impl Diagnostics {
     pub fn start_status(&self) -> Option<u8> {
         match () {
             () if self.missing_argument => Some(2),
-            () if self.include_error => Some(6),
+            () if self.include_error || self.no_configuration => Some(6),
             () if self.rejects => Some(2),
             () => None,
         }
