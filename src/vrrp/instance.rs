@@ -92,6 +92,8 @@ pub(crate) struct Backup {
 pub(crate) struct Master {
     pub(crate) advert_at: Instant,
     since: Instant,
+    /// When it last announced its addresses.
+    announced: Instant,
     /// Second burst (`garp_master_delay`).
     burst_at: Option<Instant>,
     /// Second burst after a lower priority (`garp_lower_prio_delay`).
@@ -530,6 +532,7 @@ impl Instance {
         let master = Master {
             advert_at: self.next_advert(due, now),
             since: now,
+            announced: now,
             burst_at: (!second.is_zero()).then_some(now + second),
             lower_burst_at: None,
             refresh_at: (!garp.master_refresh.is_zero()).then_some(now + second + garp.master_refresh),
@@ -677,6 +680,9 @@ impl Instance {
             let event = InstanceEvent::AnnouncingBurst { link: link.name, address: *address };
             self.report(event, ctx);
         }
+        if let State::Master(master) = &mut self.state {
+            master.announced = ctx.now;
+        }
         ctx.announcer.burst(ctx.config, self.id, targets, repeat, ctx.now, ctx.out);
     }
 
@@ -744,7 +750,7 @@ impl Instance {
             return false;
         }
         match backup.preempt_at {
-            Some(at) => at > now,
+            Some(at) => at >= now,
             None => {
                 backup.preempt_at = Some(now + delay);
                 self.report_limited(InstanceEvent::PreemptDelayStarted(delay), ctx);
@@ -790,7 +796,7 @@ impl Instance {
             },
             ctx,
         );
-        if self.config.higher_prio_send_advert || self.owes_last_word(heard) {
+        if self.config.higher_prio_send_advert || self.owes_last_word(heard, ctx.now) {
             self.send_advert(self.effective, ctx.now, ctx);
         }
         if self.config.version == Version::V3 {
@@ -802,10 +808,13 @@ impl Instance {
 
     /// Whether `heard` has been MASTER beside us for a while, so that it must learn of us to repair what our
     /// announcements have done to the neighbours. A master that has only just begun announces by itself: it counts its
-    /// packets from 1, or goes on from the last one that we have heard. IPv6 has no such count.
-    fn owes_last_word(&self, heard: &Heard) -> bool {
+    /// packets from 1, or goes on from the last one that we have heard. IPv6 has no such count. But if we have
+    /// announced just now, whose announcement came last is anybody's guess.
+    fn owes_last_word(&self, heard: &Heard, now: Instant) -> bool {
+        let State::Master(master) = &self.state else { return false };
         let begins = |id: u16| id == 1 || self.last_id == Some((heard.source, id.wrapping_sub(1)));
-        !self.config.strict && !heard.id.is_some_and(begins)
+        let just_announced = now < master.announced + self.advert_interval().max(Duration::from_secs(1));
+        !self.config.strict && (just_announced || !heard.id.is_some_and(begins))
     }
 
     fn hear_lower(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
@@ -881,7 +890,7 @@ impl Instance {
 
     /// Takes another configuration over, keeping state, statistics and cadence. Says whether anything changed that
     /// adverts or timers depend on.
-    pub(crate) fn reconfigure(&mut self, id: InstanceId, config: &model::Instance) -> bool {
+    pub(crate) fn reconfigure(&mut self, id: InstanceId, config: &model::Instance, now: Instant) -> bool {
         self.id = id;
         self.log.logged = 0;
         if *self.config == *config {
@@ -906,6 +915,12 @@ impl Instance {
             && old.preempt_delay != config.preempt_delay
         {
             backup.preempt_at = None;
+        }
+        let refresh = config.garp.master_refresh;
+        if let State::Master(master) = &mut self.state
+            && old.garp.master_refresh != refresh
+        {
+            master.refresh_at = (!refresh.is_zero()).then_some(now + refresh);
         }
         !sends_the_same(&old, config)
     }

@@ -83,7 +83,7 @@ impl Entry {
     }
 
     /// Addresses that can be an advert's source, in the kernel's order.
-    pub(crate) fn sources(&self, family: Family, global: bool) -> impl DoubleEndedIterator<Item = IpAddr> + '_ {
+    pub(crate) fn sources(&self, family: Family, global: bool) -> impl DoubleEndedIterator<Item = IpAddr> + Clone + '_ {
         let fits = move |address: &IpAddr| match address {
             IpAddr::V4(_) => family == Family::V4,
             IpAddr::V6(v6) => family == Family::V6 && v6.is_unicast_link_local() != global,

@@ -303,14 +303,16 @@ impl Node {
                 continue;
             }
             let name = entry.link.name;
-            let others =
-                entry.sources(config.family, false).filter(|&address| !self.virtuals.contains(&(name, address)));
-            let own = config.held_addresses().map(|va| va.cidr).find(|cidr| entry.addresses.contains(cidr));
-            if others.count() == 0
-                && let Some(own) = own
-                && self.holdings.keep_native(entry.link.index, own.address)
+            let mut sources = entry.sources(config.family, false);
+            let is_ours =
+                |address| config.held_addresses().any(|va| va.interface == name && va.cidr.address == address);
+            if sources.clone().any(|address| !self.virtuals.contains(&(name, address))) {
+                continue;
+            }
+            if let Some(address) = sources.find(|&address| is_ours(address))
+                && self.holdings.keep_native(entry.link.index, address)
             {
-                let event = InstanceEvent::AddressKept { address: own.address, link: name };
+                let event = InstanceEvent::AddressKept { address, link: name };
                 out.push(Action::Report(Event::Instance(Arc::clone(&config.name), event)));
             }
         }

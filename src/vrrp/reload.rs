@@ -38,7 +38,7 @@ impl Node {
             let id = InstanceId(i);
             match from.and_then(|from| olds.get_mut(from)?.take()) {
                 Some(mut same) => {
-                    if same.reconfigure(id, instance) {
+                    if same.reconfigure(id, instance, now) {
                         changed.push(i);
                     }
                     self.instances.push(same);
