@@ -41,8 +41,10 @@ pub struct Place<'a> {
     pub line: usize,
     /// 1-based, in characters.
     pub column: usize,
-    /// The line without its end, invalid UTF-8 replaced.
-    pub text: String,
+    /// The line's bytes, without its end.
+    pub bytes: &'a [u8],
+    /// Where in the line the place is.
+    pub offset: usize,
 }
 
 impl Sources {
@@ -94,9 +96,13 @@ impl Sources {
         let first = starts[line - 1] as usize;
         let end = starts.get(line).map_or(file.bytes.len(), |&next| next as usize);
         let bytes = file.bytes.get(first..end).unwrap_or(&[]);
-        let before = bytes.get(..(span.start as usize).saturating_sub(first)).unwrap_or(bytes);
-        let text = String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned();
-        Some(Place { file: &file.name, line, column: String::from_utf8_lossy(before).chars().count() + 1, text })
+        let mut line_bytes = bytes;
+        while let [shorter @ .., b'\r' | b'\n'] = line_bytes {
+            line_bytes = shorter;
+        }
+        let offset = (span.start as usize).saturating_sub(first).min(line_bytes.len());
+        let column = String::from_utf8_lossy(&line_bytes[..offset]).chars().count() + 1;
+        Some(Place { file: &file.name, line, column, bytes: line_bytes, offset })
     }
 }
 
@@ -109,7 +115,7 @@ mod tests {
         let mut sources = Sources::default();
         let file = sources.add("k.conf", b"a\r\n\xc3\xa9 word\n".to_vec());
         let place = sources.place(Span { file, start: 6, end: 10 }).unwrap();
-        assert_eq!((place.line, place.column, place.text.as_str()), (2, 3, "\u{e9} word"));
+        assert_eq!((place.line, place.column, place.bytes), (2, 3, "\u{e9} word".as_bytes()));
     }
 
     #[test]
