@@ -4,6 +4,7 @@ mod client;
 mod config_test;
 pub mod getopt;
 pub mod options;
+mod try_;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -42,6 +43,10 @@ fn dispatch(mut argv: Vec<OsString>) -> u8 {
             "reload" => return command(&argv, client::reload),
             "status" => return command(&argv, client::status),
             "cleanup" => return command(&argv, client::cleanup),
+            "try" => {
+                signals::unblock();
+                return try_::run(&argv[2..]);
+            }
             _ => {}
         }
     }
