@@ -9,8 +9,9 @@ use super::socket::{ANSWER_LIMIT, Dump, RouteSocket};
 use crate::sys::clock;
 use crate::vrrp::io::{Failure, Holding};
 
-/// Requests in one send: their answers must fit the receive buffer of a process without privileges.
-pub(crate) const WINDOW: usize = 64;
+/// Requests in one send: few enough that the first announcement of many need not wait
+/// long, and that the answers fit the receive buffer of a process without privileges.
+pub(crate) const WINDOW: usize = 32;
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// A change with the kernel's answer to it.

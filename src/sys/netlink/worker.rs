@@ -284,7 +284,7 @@ mod tests {
         let orders = (1..=3).flat_map(|host| [Order::Add(vip(host)), announcement(host)]).collect();
         assert_eq!(windows(orders), [(3, 3)]);
         let orders = (1..=100).flat_map(|host| [Order::Add(vip(host)), announcement(host)]).collect();
-        assert_eq!(windows(orders), [(64, 64), (36, 36)]);
+        assert_eq!(windows(orders), [(32, 32), (32, 32), (32, 32), (4, 4)]);
     }
 
     #[test]
