@@ -23,15 +23,6 @@ pub trait Machine {
     /// Finds a script and judges it for the user who shall run it. `path` is the first word of the command; one without
     /// a `/` is looked for in `PATH`.
     fn script(&self, path: &Path, user: User, use_symlink_paths: bool) -> Result<FoundScript, ScriptProblem>;
-    /// A line of one of iproute2's tables: the number of a name.
-    fn iproute2(&self, table: Iproute2Table, name: &str) -> Option<u32>;
-}
-
-/// iproute2's name tables that address lines use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Iproute2Table {
-    /// `rt_scopes`
-    Scopes,
 }
 
 /// An interface.
@@ -173,12 +164,5 @@ impl Machine for FakeMachine {
         let searched = !path.as_os_str().as_encoded_bytes().contains(&b'/');
         let path = if searched { Path::new("/usr/bin").join(path) } else { path.to_owned() };
         Ok(FoundScript { path, searched, insecure: None })
-    }
-
-    fn iproute2(&self, _table: Iproute2Table, name: &str) -> Option<u32> {
-        [("global", 0), ("site", 200), ("link", 253), ("host", 254), ("nowhere", 255)]
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, number)| *number)
     }
 }

@@ -8,15 +8,25 @@
 //!
 //! Each stage takes `&mut Diagnostics` and returns its best result: one run reports everything.
 
+pub mod draft;
+pub mod keywords;
 pub mod line;
 pub mod machine;
 pub mod preprocess;
+pub mod reader;
 pub mod recording;
+pub mod resolve;
+pub mod script_line;
 pub mod source;
 pub mod text;
 pub mod tree;
+pub mod value;
 pub mod words;
 
+use std::path::PathBuf;
+
+use crate::addr::IfName;
+use crate::diag::suggest::nearest;
 use crate::diag::{Diagnostics, Sources};
 use crate::model::Config;
 
@@ -24,7 +34,7 @@ pub use machine::Machine;
 pub use text::{Parsed, TextOptions, parse};
 
 /// How a configuration is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadOptions {
     /// `-i`/`--config-id`; none is the host name up to the first dot.
     pub config_id: Option<String>,
@@ -38,6 +48,25 @@ pub struct LoadOptions {
     pub checker: bool,
     /// Whether the BFD child runs (`-B` is not given).
     pub bfd: bool,
+    /// Where `${_RANDOM}` begins.
+    pub random_seed: u64,
+    /// Where a relative file name starts.
+    pub working_directory: PathBuf,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            config_id: None,
+            all_includes_must_match: false,
+            config_test: false,
+            vrrp: true,
+            checker: true,
+            bfd: true,
+            random_seed: 0,
+            working_directory: PathBuf::new(),
+        }
+    }
 }
 
 /// What reading a configuration gives.
@@ -49,10 +78,48 @@ pub struct Loaded {
     pub diagnostics: Diagnostics,
     /// The files, for showing the places the diagnostics speak of.
     pub sources: Sources,
+    /// Whether any configuration file could be read.
+    pub files_found: bool,
 }
 
 /// Reads the configuration `path` (a glob pattern, as `-f` takes) and everything it includes.
-pub fn load(_files: &mut dyn source::Files, _path: &str, _options: &LoadOptions, _machine: &dyn Machine) -> Loaded {
-    // In progress: the pipeline is being put together; until then every file gives an empty configuration.
-    Loaded::default()
+pub fn load(files: &mut dyn source::Files, path: &str, options: &LoadOptions, machine: &dyn Machine) -> Loaded {
+    let mut diagnostics = Diagnostics::default();
+    let host = || machine.host_name().split('.').next().unwrap_or_default().to_owned();
+    let text_options = TextOptions {
+        config_id: options.config_id.clone().unwrap_or_else(host),
+        random_seed: options.random_seed,
+        all_config: options.all_includes_must_match,
+        working_directory: options.working_directory.clone(),
+    };
+    let parsed = parse(files, path, &text_options, &mut diagnostics);
+    let (draft, interfaces) = draft(&parsed.statements, options, &mut diagnostics);
+    let config = resolve::resolve(&draft, &interfaces, options, machine, &mut diagnostics);
+    Loaded { config, diagnostics, sources: parsed.sources, files_found: parsed.files_found }
+}
+
+/// Reads statements into a draft, and collects the interfaces they name.
+fn draft(
+    statements: &[tree::Statement],
+    options: &LoadOptions,
+    diagnostics: &mut Diagnostics,
+) -> (draft::Draft, Vec<reader::Spanned<IfName>>) {
+    let mut draft = draft::Draft::default();
+    let mut reader = reader::Reader::new(diagnostics, options.config_test);
+    // What holds for the whole process holds wherever it stands, so it is read first.
+    let (process, other): (Vec<_>, Vec<_>) =
+        statements.iter().partition(|line| keywords::root::PROCESS.find(&line.keyword.text).is_some());
+    for line in process {
+        reader.statement(&keywords::root::PROCESS, &mut draft, line);
+    }
+    for line in other {
+        reader.statement(&keywords::root::TOP, &mut draft, line);
+    }
+    (draft, reader.interfaces)
+}
+
+/// The candidate that a misspelt word probably means; the wrong case is a spelling mistake, too.
+pub fn suggest<'c>(word: &str, candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
+    let same = candidates.clone().find(|candidate| candidate.eq_ignore_ascii_case(word));
+    same.or_else(|| nearest(word, candidates))
 }

@@ -110,6 +110,16 @@ impl Diagnostics {
         self.add(Severity::Warning, None, code, span, message.into())
     }
 
+    /// An error that keepalived does not have, or only logs: no exit class.
+    pub fn own_error(
+        &mut self,
+        code: Code,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
+        self.add(Severity::Error, None, code, span, message.into())
+    }
+
     /// A warning that keepalived reports as well: exit class [`ExitClass::Error`].
     pub fn warning(
         &mut self,

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use crate::config::machine::FakeMachine;
-use crate::config::source::{Files, Memory, ReadError};
+use crate::config::recording::{Recorder, Recording};
+use crate::config::source::{Files, ReadError};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::process::options::Options;
+use crate::sys::disk::Disk;
+use crate::sys::machine::Host;
 
 /// A configuration that was read from the disk.
 #[derive(Debug)]
@@ -21,16 +23,24 @@ pub struct Read {
 
 /// Reads the files that the command line names.
 pub fn read(options: &Options) -> Read {
-    let mut files = Memory::default();
-    let missing =
-        (!Path::new(&options.config_file).exists()).then(|| missing(&mut files, &options.config_file)).flatten();
-    let loaded = config::load(&mut files, &options.config_file, &load_options(options), &FakeMachine::default());
-    Read { loaded, bundle: Vec::new(), missing }
+    let mut files = Recorder::new(Disk);
+    let missing = missing(&mut files, &options.config_file);
+    let loaded = config::load(&mut files, &options.config_file, &load_options(options), &host());
+    Read { loaded, bundle: files.into_recording().to_bytes(), missing }
 }
 
 /// Reads what the parent has read.
-pub fn read_bundle(_bundle: &[u8], options: &Options) -> Loaded {
-    config::load(&mut Memory::default(), &options.config_file, &load_options(options), &FakeMachine::default())
+pub fn read_bundle(bundle: &[u8], options: &Options) -> Loaded {
+    let mut files = Recording::from_bytes(bundle).unwrap_or_default();
+    config::load(&mut files, &options.config_file, &load_options(options), &host())
+}
+
+/// This host; one without interfaces where the kernel cannot be asked.
+fn host() -> Host {
+    Host::observe().unwrap_or_else(|error| {
+        tracing::error!("cannot ask the kernel for interfaces: {error}");
+        Host::default()
+    })
 }
 
 fn load_options(options: &Options) -> LoadOptions {
@@ -41,6 +51,7 @@ fn load_options(options: &Options) -> LoadOptions {
         vrrp: options.subsystems.vrrp,
         checker: options.subsystems.checker,
         bfd: options.subsystems.bfd,
+        ..LoadOptions::default()
     }
 }
 

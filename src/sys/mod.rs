@@ -9,6 +9,7 @@ pub mod disk;
 pub mod files;
 pub mod links;
 pub mod log;
+pub mod machine;
 pub mod memfd;
 mod mmsg;
 pub mod namespace;

@@ -1,0 +1,35 @@
+//! What the tests of this folder share.
+
+use keepalived_rs::config::machine::FakeMachine;
+use keepalived_rs::config::source::Memory;
+use keepalived_rs::config::{LoadOptions, Loaded, load};
+use keepalived_rs::model::Instance;
+
+/// Reads a text as `-t` does, on a made-up machine with `eth0` and `eth1`.
+pub(crate) fn read(text: &str) -> Loaded {
+    read_on(&FakeMachine::default(), text)
+}
+
+/// Reads a text as `-t` does.
+pub(crate) fn read_on(machine: &FakeMachine, text: &str) -> Loaded {
+    let options = LoadOptions { config_test: true, working_directory: "/".into(), ..LoadOptions::default() };
+    load(&mut Memory::of("/k.conf", text), "/k.conf", &options, machine)
+}
+
+/// The findings of a text: code and message.
+pub(crate) fn findings(loaded: &Loaded) -> Vec<String> {
+    loaded.diagnostics.iter().map(|d| format!("{} {}", d.code, d.message)).collect()
+}
+
+/// A complete instance with some more lines in it.
+pub(crate) fn instance_with(lines: &str) -> Loaded {
+    read(&format!(
+        "vrrp_instance V {{\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {{\n  192.0.2.100/24\n }}\n{lines}\n}}\n"
+    ))
+}
+
+/// The only instance of a configuration.
+pub(crate) fn only(loaded: &Loaded) -> &Instance {
+    let [instance] = loaded.config.vrrp.instances.as_slice() else { panic!("{:?}", findings(loaded)) };
+    instance
+}
