@@ -249,6 +249,27 @@ pub fn each_part(bytes: &[u8], mut found: impl FnMut(Part)) {
     text(start..bytes.len(), &mut found);
 }
 
+/// Where, after a brace, something begins that is not for the tree: a condition, a definition, a sequence, an include.
+pub fn directive_after_brace(bytes: &[u8]) -> Option<usize> {
+    if !bytes.iter().any(|b| matches!(b, b'{' | b'}')) {
+        return None;
+    }
+    let mut found = None;
+    let mut after_brace = false;
+    each_part(bytes, |part| match part {
+        Part::Text(range) => {
+            let text = &bytes[range.clone()];
+            let is_directive = matches!(text[0], b'@' | b'$' | b'~') || include(text).is_some();
+            if after_brace && found.is_none() && is_directive {
+                found = Some(range.start);
+            }
+            after_brace = false;
+        }
+        Part::Open(_) | Part::Close(_) => after_brace = true,
+    });
+    found
+}
+
 /// A parameter in braces at the start of `bytes`, `${NAME}` or `${NAME arguments}`: its whole length, and what stands
 /// between the braces.
 pub fn braced_parameter(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -408,6 +429,14 @@ mod tests {
     fn an_unknown_parameter_in_braces_does_not_open_a_block() {
         assert_eq!(cut("ip ${X} ${R 1 2} {"), ["ip ${X} ${R 1 2}", "{"]);
         assert_eq!(cut("ip ${} ${X"), ["ip $", "{", "}", "$", "{", "X"]);
+    }
+
+    #[test]
+    fn what_follows_a_brace_may_be_for_the_preprocessor() {
+        assert_eq!(directive_after_brace(b"a { @b c"), Some(4));
+        assert_eq!(directive_after_brace(b"a {b} include x"), Some(6));
+        assert_eq!(directive_after_brace(b"a \"{\" @b"), None);
+        assert_eq!(directive_after_brace(b"a { b @c }"), None);
     }
 
     #[test]

@@ -45,8 +45,8 @@ pub fn parse(files: &mut dyn Files, main: &str, options: &TextOptions, diagnosti
         if tree.push(&line, diagnostics).is_break() {
             break;
         }
-        if let Some(statement) = tree.last_in_global_defs("include_check") {
-            lines.set_include_check(&statement.args, diagnostics);
+        if let Some(words) = tree.take_include_check() {
+            lines.set_include_check(&words, diagnostics);
         }
     }
     let sources = lines.into_sources();

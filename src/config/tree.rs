@@ -183,6 +183,7 @@ pub struct Builder {
     /// Braces opened below [`MAX_DEPTH`], whose text is dropped.
     dropped: usize,
     words: usize,
+    include_check: Option<Vec<Word>>,
 }
 
 #[derive(Debug)]
@@ -231,14 +232,9 @@ impl Builder {
         std::ops::ControlFlow::Continue(())
     }
 
-    /// Whether the line just pushed stands directly in `global_defs`, with `keyword` as its first word.
-    pub fn last_in_global_defs(&self, keyword: &str) -> Option<&Statement> {
-        match self.open.as_slice() {
-            [frame] if self.dropped == 0 && frame.statement.keyword.text == "global_defs" => {
-                frame.statements.last().filter(|last| last.keyword.text == keyword)
-            }
-            _ => None,
-        }
+    /// The words of an `include_check` in `global_defs` that came since this was asked last.
+    pub fn take_include_check(&mut self) -> Option<Vec<Word>> {
+        self.include_check.take()
     }
 
     /// The tree; blocks still open are reported and completed as if closed.
@@ -271,6 +267,11 @@ impl Builder {
             return;
         }
         let Some(statement) = self.statement(line, range, diagnostics) else { return };
+        if statement.keyword.text == "include_check"
+            && matches!(self.open.as_slice(), [frame] if frame.statement.keyword.text == "global_defs")
+        {
+            self.include_check = Some(statement.args.clone());
+        }
         let shape = match self.open.last() {
             None => shape("", &statement.keyword.text),
             Some(frame) if frame.inside == Inside::Statements => {
@@ -350,9 +351,19 @@ impl Builder {
             Expects::Brace(shape) => inside(shape),
             Expects::MaybeBrace => Inside::Anything,
             Expects::NoBrace => {
-                diagnostics
-                    .error(Code::UNEXPECTED_OPEN_BRACE, span, "this '{' does not follow a block keyword; it is ignored")
-                    .help("remove it");
+                let diagnostic = diagnostics.error(
+                    Code::UNEXPECTED_OPEN_BRACE,
+                    span,
+                    "this '{' does not follow a block keyword; it is ignored",
+                );
+                match self.open.last().map(|frame| (frame, frame.statements.last())) {
+                    Some((frame, Some(last))) if is_top_level(&last.keyword) => {
+                        diagnostic
+                            .label(frame.open, format!("'{}' is still open", frame.statement.keyword.text))
+                            .help(format!("a '}}' may be missing before this {}", last.keyword.text));
+                    }
+                    _ => _ = diagnostic.help("remove it"),
+                }
                 return;
             }
         };
@@ -409,6 +420,11 @@ fn inside(shape: Shape) -> Inside {
 
 /// The first statement that belongs to the top level: a sign that a brace is missing above it.
 fn misplaced(statements: &[Statement]) -> Option<&Word> {
-    let top = |word: &&Word| shape("", &word.text) == Shape::Block && word.text != "track_file";
-    statements.iter().map(|statement| &statement.keyword).find(top)
+    statements.iter().map(|statement| &statement.keyword).find(|keyword| is_top_level(keyword))
+}
+
+/// Whether a keyword can only begin a block of the top level.
+fn is_top_level(keyword: &Word) -> bool {
+    // track_file is a list in other blocks as well.
+    shape("", &keyword.text) == Shape::Block && keyword.text != "track_file"
 }

@@ -22,7 +22,7 @@ use parameters::{Definition, Parameters, Surroundings};
 use sequence::Values;
 
 /// Definitions and sequences may produce this much text in all; each produced line counts [`LINE_COST`] more.
-pub const MAX_EXPANDED_BYTES: usize = 64 << 20;
+pub const MAX_EXPANDED_BYTES: usize = 32 << 20;
 
 /// What a produced line costs besides its text.
 const LINE_COST: usize = 64;
@@ -58,6 +58,11 @@ enum Frame {
         values: Values,
         rest: Line,
         span: Span,
+    },
+    /// What follows a brace: a line of its own.
+    Rest {
+        line: Line,
+        is_physical: bool,
     },
 }
 
@@ -167,6 +172,12 @@ impl<'a> Preprocessor<'a> {
                     if self.charge(line.bytes.len() + LINE_COST, line.whole(), diagnostics) {
                         return Some(false);
                     }
+                }
+                Frame::Rest { line: rest, is_physical } => {
+                    *line = std::mem::take(rest);
+                    let is_physical = *is_physical;
+                    self.frames.pop();
+                    return Some(is_physical);
                 }
                 Frame::Repeat { values, rest, span } => {
                     let span = *span;
@@ -298,6 +309,15 @@ impl<'a> Preprocessor<'a> {
         {
             self.include(line, form, range, diagnostics);
             return false;
+        }
+        if let Some(at) = line::directive_after_brace(&line.bytes) {
+            let mut rest = Line::like(line);
+            rest.push_line(line, at..line.bytes.len());
+            line.keep(0..at);
+            if self.charge(rest.bytes.len(), rest.whole(), diagnostics) {
+                self.frames.push(Frame::Rest { line: rest, is_physical });
+            }
+            return true;
         }
         if is_physical && line.bytes.ends_with(b"\\") {
             let end = line.bytes.len();
