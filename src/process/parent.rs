@@ -14,8 +14,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
+use crate::dump;
 use crate::model::{Config, ScriptCommand};
 use crate::process::ipc::{FromChild, Order, Reply, Summary};
+use crate::process::paths::{Dump, dump_file};
 use crate::process::start::{self, Start};
 use crate::supervise::child::{Action, End, Input, Kind};
 use crate::supervise::reload::Progress;
@@ -23,7 +25,7 @@ use crate::sys::log::ROLE;
 use crate::sys::notify_socket::ServiceManager;
 use crate::sys::signals::{Signal, Signals, description};
 use crate::sys::spawn::Program;
-use crate::sys::{clock, daemon, log, memfd, spawn};
+use crate::sys::{clock, daemon, files, log, memfd, spawn};
 use crate::time::{Duration, Instant};
 
 use slot::Slot;
@@ -383,6 +385,14 @@ impl Parent {
         match &self.last_refusal {
             Some(reason) => format!("reload refused: {reason}; {running}"),
             None => running,
+        }
+    }
+
+    fn dump_data(&self) {
+        info!("Printing parent data for process({}) on signal", std::process::id());
+        let path = dump_file(Dump::ParentData, &self.config.global, &self.start.names);
+        if let Err(error) = files::replace(&path, dump::global(&self.config.global).as_bytes(), files::mode()) {
+            info!("Can't open dump file {} ({error})", path.display());
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
-use crate::addr::{Cidr, IfIndex, IfName};
+use crate::addr::{Cidr, IfIndex};
 use crate::model::{Config, Vrrp};
 use crate::process::child::Child;
 use crate::process::ipc::{FromChild, ToChild};
@@ -28,7 +28,7 @@ use crate::sys::signals::{Signal, Signals};
 use crate::sys::timer::Deadline;
 use crate::sys::{clock, daemon, schedule};
 use crate::time::Duration;
-use crate::vrrp::io::{Action, Failure, Input, SendAdvert};
+use crate::vrrp::io::{Action, Failure, Input, Link as KernelLink, SendAdvert};
 use crate::vrrp::{Node, report};
 
 /// Packets and kernel events that are heard before timers are looked at, so that a flood cannot hold back an advert.
@@ -77,7 +77,8 @@ pub async fn run(child: Child) -> io::Result<u8> {
         lines: Vec::new(),
         roles_changed: true,
         is_started: false,
-        link_names: BTreeMap::new(),
+        links: BTreeMap::new(),
+        addresses: Vec::new(),
         ends: None,
         synced: false,
     };
@@ -119,8 +120,9 @@ struct Process {
     lines: Vec<report::Event>,
     roles_changed: bool,
     is_started: bool,
-    /// For the lines of `-a`.
-    link_names: BTreeMap<IfIndex, IfName>,
+    /// What the kernel has told, for dumps and for the lines of `-a`.
+    links: BTreeMap<IfIndex, KernelLink>,
+    addresses: Vec<(IfIndex, Cidr)>,
     ends: Option<u8>,
     synced: bool,
 }
@@ -203,21 +205,30 @@ impl Process {
         let Self { node, actions, .. } = self;
         match event {
             Event::Machine(snapshot) => {
-                self.link_names = snapshot.links.iter().map(|link| (link.index, link.name)).collect();
+                self.links = snapshot.links.iter().map(|link| (link.index, *link)).collect();
+                self.addresses.clone_from(&snapshot.addresses);
                 node.handle(Input::Machine(&snapshot), now, actions);
                 self.start_once();
             }
             Event::Link(link) => {
-                self.link_names.insert(link.index, link.name);
+                self.links.insert(link.index, link);
                 node.handle(Input::Link(link), now, actions);
             }
-            Event::LinkGone(index) => node.handle(Input::LinkGone(index), now, actions),
+            Event::LinkGone(index) => {
+                self.links.remove(&index);
+                self.addresses.retain(|(link, _)| *link != index);
+                node.handle(Input::LinkGone(index), now, actions);
+            }
             Event::AddressAdded(link, address) => {
                 self.report_address("added to", link, address);
+                if !self.addresses.contains(&(link, address)) {
+                    self.addresses.push((link, address));
+                }
                 self.node.handle(Input::AddressAdded(link, address), now, &mut self.actions);
             }
             Event::AddressRemoved { link, address, by_us } => {
                 self.report_address("removed from", link, address);
+                self.addresses.retain(|known| *known != (link, address));
                 self.node.handle(Input::AddressRemoved { link, address, by_us }, now, &mut self.actions);
             }
             Event::Failed(failure) => self.failures.push_back(failure),
@@ -236,7 +247,7 @@ impl Process {
 
     fn report_address(&self, verb: &str, link: IfIndex, address: Cidr) {
         if self.options.address_monitoring {
-            let name = self.link_names.get(&link).map_or("?", IfName::as_str);
+            let name = self.links.get(&link).map_or("?", |link| link.name.as_str());
             info!("Netlink reflector reports IP {} {verb} {name}", address.address);
         }
     }

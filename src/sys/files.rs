@@ -32,6 +32,13 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     written
 }
 
+/// The permissions of a dump: 0666 without what the umask takes.
+pub fn mode() -> u32 {
+    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    nix::sys::stat::umask(mask);
+    0o666 & !mask.bits()
+}
+
 /// A file to write.
 #[derive(Debug)]
 pub struct Job {

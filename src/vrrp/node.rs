@@ -154,6 +154,12 @@ impl Node {
         })
     }
 
+    /// Of each tracking script, in configuration order: whether it counts as good (none before its first result), and
+    /// whether it runs.
+    pub fn scripts(&self) -> impl Iterator<Item = (Option<bool>, bool)> {
+        self.scripts.iter().map(|tracker| (tracker.is_good(), tracker.is_running()))
+    }
+
     /// Zeroes the counters of every instance.
     pub fn clear_statistics(&mut self) {
         for instance in &mut self.instances {

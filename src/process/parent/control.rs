@@ -141,8 +141,4 @@ impl Parent {
         };
         Reply { status: Some(status), ..answer(true, lines) }
     }
-
-    pub(super) fn dump_data(&self) {
-        tracing::info!("Printing parent data for process({}) on signal", std::process::id());
-    }
 }

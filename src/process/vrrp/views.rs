@@ -1,13 +1,16 @@
 //! What the process shows of itself: log lines, status, dumps.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tracing::{debug, error, info, warn};
 
 use super::Process;
+use crate::dump;
 use crate::histogram::Histogram;
 use crate::notify::report::{self, Level};
 use crate::process::ipc::{InstanceStatus, Lateness, Summary, VrrpStatus};
 use crate::process::paths::{Dump, dump_file};
-use crate::sys::files::Job;
+use crate::sys::files::{self, Job};
 use crate::sys::{clock, log};
 use crate::vrrp::io::{Role, View};
 use crate::vrrp::report::{Event, InstanceEvent};
@@ -71,7 +74,7 @@ impl Process {
     pub(super) fn dump_stats(&mut self, clear: bool) {
         let verb = if clear { "Printing and clearing" } else { "Printing" };
         info!("{verb} VRRP stats for process({}) on signal", std::process::id());
-        self.write_dump(Dump::Stats, crate::dump::statistics(self.node.views()));
+        self.write_dump(Dump::Stats, dump::statistics(self.node.views()));
         if clear {
             self.node.clear_statistics();
         }
@@ -82,23 +85,28 @@ impl Process {
     }
 
     fn data(&self) -> String {
-        String::new()
+        let scripts = self.node.scripts();
+        let scripts: Vec<_> = scripts.map(|(good, running)| dump::ScriptState { good, running }).collect();
+        let links: Vec<_> = self.links.values().copied().collect();
+        let machine = dump::Machine { links: &links, addresses: &self.addresses };
+        // Both clocks now: what one says of a moment, the other can say as well.
+        let (monotonic, wall) = (clock::now(), SystemTime::now());
+        let at = |moment| wall_time(wall - monotonic.since(moment));
+        dump::data((&self.config.global, &self.config.vrrp), self.node.views(), &scripts, machine, at)
     }
 
     fn write_dump(&self, dump: Dump, text: String) {
         let path = dump_file(dump, &self.config.global, &self.names);
         let what = if dump == Dump::Stats { "stats file" } else { "dump file" };
-        if !self.writer.write(Job { path, bytes: text.into_bytes(), mode: dump_mode(), what }) {
+        if !self.writer.write(Job { path, bytes: text.into_bytes(), mode: files::mode(), what }) {
             info!("too many files wait for the disk: a dump was dropped");
         }
     }
 }
 
-/// 0666 without what the umask takes.
-fn dump_mode() -> u32 {
-    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    nix::sys::stat::umask(mask);
-    0o666 & !mask.bits()
+fn wall_time(time: SystemTime) -> dump::WallTime {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    dump::WallTime { secs: since.as_secs(), micros: since.subsec_micros(), date: log::date(time) }
 }
 
 fn instance(view: &View<'_>, now: crate::time::Instant) -> InstanceStatus {

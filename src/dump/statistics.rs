@@ -1,4 +1,4 @@
-//! `keepalived.data` and `keepalived.stats` as text.
+//! The text of `keepalived.stats`.
 
 use std::fmt::Write as _;
 

@@ -1,0 +1,502 @@
+//! The text of `keepalived.data` (`operator-surface.md` §7.1): headers at column 0, objects indented by one blank, their
+//! fields by three, list elements by five.
+
+use std::fmt::{Display, Write as _};
+use std::net::IpAddr;
+
+use crate::addr::{Cidr, Family, IfIndex};
+use crate::model::global::DEFAULT_UMASK;
+use crate::model::vrrp::{Authentication, Destination, VirtualAddress};
+use crate::model::{Global, Instance, Script, ScriptCommand, TrackInterface, Vrrp, Weight};
+use crate::time::Instant;
+use crate::vrrp::io::{Link, Role, View};
+
+/// A point in time as the wall clock has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WallTime {
+    /// Seconds since 1970.
+    pub secs: u64,
+    /// And microseconds.
+    pub micros: u32,
+    /// As `Sat Nov 21 05:38:23 2026`, in local time.
+    pub date: String,
+}
+
+impl Display for WallTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (secs, micros) = (self.secs, self.micros);
+        match self.date.rsplit_once(' ') {
+            Some((before, year)) => write!(f, "{secs}.{micros:06} ({before}.{micros:06} {year})"),
+            None => write!(f, "{secs}.{micros:06}"),
+        }
+    }
+}
+
+/// What the kernel has told of links and addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'a> {
+    /// Every link.
+    pub links: &'a [Link],
+    /// Every address.
+    pub addresses: &'a [(IfIndex, Cidr)],
+}
+
+/// A tracking script as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScriptState {
+    /// Whether it counts as good; none before its first result.
+    pub good: Option<bool>,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// The whole dump of the VRRP process.
+pub fn data<'a>(
+    config: (&Global, &Vrrp),
+    views: impl Iterator<Item = View<'a>>,
+    scripts: &[ScriptState],
+    machine: Machine<'_>,
+    wall: impl Fn(Instant) -> WallTime,
+) -> String {
+    let (defaults, vrrp) = config;
+    let mut text = Text(global(defaults));
+    text.header("VRRP Topology", !vrrp.instances.is_empty());
+    for view in views {
+        instance(&mut text, &view, vrrp, &wall);
+    }
+    text.header("VRRP Scripts", !vrrp.scripts.is_empty());
+    for (i, (script, state)) in vrrp.scripts.iter().zip(scripts).enumerate() {
+        tracking_script(&mut text, i, script, *state, vrrp);
+    }
+    text.header("Interfaces", !machine.links.is_empty());
+    for link in machine.links {
+        interface(&mut text, link, machine.addresses, vrrp);
+    }
+    text.0
+}
+
+/// The section that every process dumps.
+pub fn global(global: &Global) -> String {
+    let mut text = Text(String::new());
+    text.header("Global definitions", true);
+    let processes = &global.process_names;
+    let scheduling = &global.vrrp_scheduling;
+    text.object(format_args!("Network namespace = {}", global.net_namespace.as_deref().unwrap_or("(default)")));
+    text.maybe("Instance name", global.instance.as_ref());
+    text.maybe("Parent process name", processes.parent.as_ref());
+    text.maybe("VRRP process name", processes.vrrp.as_ref());
+    text.maybe("LVS process name", processes.checker.as_ref());
+    text.maybe("BFD process name", processes.bfd.as_ref());
+    text.object(format_args!("Router ID = {}", global.router_id));
+    match &global.reload_check_config {
+        Some(log) => text.object(format_args!("Test config before reload, log to {}", log.display())),
+        None => text.object(format_args!("No test config before reload")),
+    }
+    if global.data_use_instance {
+        text.object(format_args!("Use instance name in data dumps"));
+    }
+    text.maybe("Startup script", global.startup_script.as_ref().map(|(script, _)| command(script)));
+    text.maybe("Shutdown script", global.shutdown_script.as_ref().map(|(script, _)| command(script)));
+    text.object(format_args!("Dynamic interfaces = {}", global.dynamic_interfaces));
+    text.object(format_args!("Max auto priority = {}", global.max_auto_priority.unwrap_or(0)));
+    text.object(format_args!("VRRP process priority = {}", scheduling.nice.unwrap_or(0)));
+    text.object(format_args!("VRRP don't swap = {}", scheduling.no_swap));
+    text.object(format_args!("VRRP realtime priority = {}", scheduling.realtime.unwrap_or(0)));
+    if !scheduling.cpus.is_empty() {
+        let cpus: Vec<String> = scheduling.cpus.iter().map(u32::to_string).collect();
+        text.object(format_args!("VRRP CPU Affinity = {}", cpus.join(" ")));
+    }
+    text.object(format_args!("VRRP realtime limit = {}", scheduling.rlimit_rttime_micros.unwrap_or(10_000)));
+    text.object(format_args!("Script security {}", if global.script_security { "enabled" } else { "disabled" }));
+    for (keyword, words) in &global.other {
+        text.object(format_args!("{keyword} = {}", words.join(" ")));
+    }
+    text.object(format_args!("umask = 0{:o}", global.umask.unwrap_or(DEFAULT_UMASK)));
+    let dumps = &global.dump_files;
+    text.maybe("state dump file", dumps.state.as_ref().map(|path| path.display()));
+    text.maybe("stats dump file", dumps.stats.as_ref().map(|path| path.display()));
+    text.maybe("json dump file", dumps.json.as_ref().map(|path| path.display()));
+    text.0
+}
+
+/// The text so far. Writing to a `String` cannot fail.
+struct Text(String);
+
+impl Text {
+    fn header(&mut self, name: &str, has_content: bool) {
+        if has_content {
+            let _ = writeln!(self.0, "------< {name} >------");
+        }
+    }
+
+    fn object(&mut self, line: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.0, " {line}");
+    }
+
+    fn field(&mut self, line: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.0, "   {line}");
+    }
+
+    fn element(&mut self, line: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.0, "     {line}");
+    }
+
+    fn maybe(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.object(format_args!("{name} = {value}"));
+        }
+    }
+}
+
+fn able(on: bool) -> &'static str {
+    if on { "enabled" } else { "disabled" }
+}
+
+fn yes(on: bool) -> &'static str {
+    if on { "yes" } else { "no" }
+}
+
+fn instance(text: &mut Text, view: &View<'_>, vrrp: &Vrrp, wall: &impl Fn(Instant) -> WallTime) {
+    let config = view.config;
+    text.object(format_args!("VRRP Instance = {}", config.name));
+    text.field(format_args!("VRRP Version = {}", config.version.number()));
+    if config.family == Family::V6 {
+        text.field(format_args!("Using Native IPv6"));
+    }
+    text.field(format_args!("State = {}", view.role.word()));
+    let flags = flags(config);
+    if flags.is_empty() {
+        text.field(format_args!("Flags: none"));
+    } else {
+        text.field(format_args!("Flags:"));
+        flags.iter().for_each(|flag| text.element(format_args!("{flag}")));
+    }
+    text.field(format_args!("Wantstate = {}", view.role.word()));
+    text.field(format_args!("Number of config faults = {}", u8::from(config.config_fault.is_some())));
+    text.field(format_args!("Number of tracker faults = {}", view.faults.len()));
+    for fault in &view.faults {
+        text.element(format_args!("{fault}"));
+    }
+    text.field(format_args!("Last transition = {}", wall(view.last_transition)));
+    if let Some(sent) = view.last_advert_sent {
+        text.field(format_args!("Last advert sent = {}", wall(sent)));
+    }
+    text.field(format_args!("Master down timer = {} usecs", view.master_down_interval.as_micros()));
+    if let Some((master, priority)) = view.master {
+        text.field(format_args!("Master router = {master}"));
+        text.field(format_args!("Master priority = {priority}"));
+    }
+    if let Some(name) = config.interface {
+        text.field(format_args!("Interface = {name}"));
+    }
+    if let Some(source) = view.source {
+        let configured = if config.source == Some(source) { " (from configuration)" } else { "" };
+        text.field(format_args!("Using src_ip = {source}{configured}"));
+    }
+    if let Destination::Multicast(group) = &config.destination {
+        text.field(format_args!("Multicast address {group}"));
+    }
+    timing(text, view);
+    addresses(text, view);
+    trackers(text, config, vrrp);
+    unicast(text, config);
+    text.field(format_args!("Using smtp notification = {}", yes(config.notify.smtp_alert)));
+    notify(text, config);
+}
+
+fn flags(config: &Instance) -> Vec<&'static str> {
+    let rows = [
+        (matches!(config.destination, Destination::Unicast(_)), "Using unicast"),
+        (!config.track_primary, "Don't track primary"),
+        (config.skip_check_adv_addr, "Skip check advert addresses"),
+        (config.strict, "Strict mode"),
+        (config.v3_checksum_as_v2, "VRRPv3 checksum as v2"),
+    ];
+    rows.into_iter().filter_map(|(on, name)| on.then_some(name)).collect()
+}
+
+fn timing(text: &mut Text, view: &View<'_>) {
+    let config = view.config;
+    let garp = &config.garp;
+    text.field(format_args!("Gratuitous ARP delay = {}", garp.master_delay.as_secs_f64()));
+    text.field(format_args!("Gratuitous ARP repeat = {}", garp.master_repeat));
+    text.field(format_args!("Gratuitous ARP refresh = {}", garp.master_refresh.as_secs_f64()));
+    text.field(format_args!("Gratuitous ARP refresh repeat = {}", garp.master_refresh_repeat));
+    text.field(format_args!("Gratuitous ARP lower priority delay = {}", garp.lower_prio_delay.as_secs_f64()));
+    text.field(format_args!("Gratuitous ARP lower priority repeat = {}", garp.lower_prio_repeat));
+    text.field(format_args!("Down timer adverts = {}", config.down_timer_adverts));
+    text.field(format_args!("Send advert after receive lower priority advert = {}", !config.lower_prio_no_advert));
+    text.field(format_args!("Send advert after receive higher priority advert = {}", config.higher_prio_send_advert));
+    text.field(format_args!("Virtual Router ID = {}", config.vrid));
+    text.field(format_args!("Priority = {}", config.priority));
+    text.field(format_args!("Effective priority = {}", view.effective_priority));
+    text.field(format_args!("Total priority = {}", view.total_priority));
+    let interval = config.advert_interval.duration();
+    match config.version.number() {
+        2 => text.field(format_args!("Advert interval = {} sec", interval.as_secs())),
+        _ => text.field(format_args!("Advert interval = {} milli-sec", interval.as_millis())),
+    }
+    if config.version.number() == 3 {
+        let master = view.master_adver_interval.duration().as_millis();
+        text.field(format_args!("Master advert interval = {master} milli-sec"));
+    }
+    text.field(format_args!("Accept = {}", able(config.accept)));
+    text.field(format_args!("Preempt = {}", able(config.preempt)));
+    if !config.preempt_delay.is_zero() {
+        text.field(format_args!("Preempt delay = {} secs", config.preempt_delay.as_secs_f64()));
+    }
+    text.field(format_args!("Promote_secondaries = {}", able(config.promote_secondaries)));
+    if let Authentication::Pass(_) = config.authentication {
+        text.field(format_args!("Authentication type = SIMPLE_PASSWORD"));
+        // A dump is for showing around.
+        text.field(format_args!("Password = ********"));
+    }
+}
+
+fn addresses(text: &mut Text, view: &View<'_>) {
+    let config = view.config;
+    let set = if view.role == Role::Master { " set" } else { "" };
+    if !config.addresses.is_empty() {
+        text.field(format_args!("Virtual IP ({}):", config.addresses.len()));
+        config.addresses.iter().for_each(|va| text.element(format_args!("{}{set}", virtual_address(va))));
+    }
+    if !config.excluded.is_empty() {
+        text.field(format_args!("Virtual IP Excluded :"));
+        config.excluded.iter().for_each(|va| text.element(format_args!("{}{set}", virtual_address(va))));
+    }
+}
+
+/// `10.77.0.100/24 dev eth0 scope global label eth0:v1`; a host's own prefix is left out.
+fn virtual_address(va: &VirtualAddress) -> String {
+    let family = Family::of(va.cidr.address);
+    let mut text = va.cidr.address.to_string();
+    if va.cidr.prefix != family.bits() {
+        let _ = write!(text, "/{}", va.cidr.prefix);
+    }
+    if let Some(peer) = va.peer {
+        let _ = write!(text, " peer {peer}");
+    }
+    if let Some(broadcast) = va.broadcast {
+        let _ = write!(text, " brd {broadcast}");
+    }
+    let _ = write!(text, " dev {} scope {}", va.interface, scope(va.scope));
+    if let Some(label) = &va.label {
+        let _ = write!(text, " label {label}");
+    }
+    match va.preferred_secs {
+        Some(secs) => {
+            let _ = write!(text, " preferred_lft {secs}");
+        }
+        None if family == Family::V6 => text.push_str(" preferred_lft forever"),
+        None => {}
+    }
+    text
+}
+
+fn scope(number: u8) -> String {
+    match number {
+        0 => "global".into(),
+        200 => "site".into(),
+        253 => "link".into(),
+        254 => "host".into(),
+        255 => "nowhere".into(),
+        other => other.to_string(),
+    }
+}
+
+fn weight(weight: Weight) -> String {
+    format!("weight {}{}", weight.value, if weight.reverse { " reverse" } else { "" })
+}
+
+fn trackers(text: &mut Text, config: &Instance, vrrp: &Vrrp) {
+    if !config.track_interfaces.is_empty() {
+        text.field(format_args!("Tracked interfaces :"));
+        for track in &config.track_interfaces {
+            text.element(format_args!("{} {}", track.interface, weight(track.weight)));
+        }
+    }
+    if !config.track_scripts.is_empty() {
+        text.field(format_args!("Tracked scripts :"));
+        for track in &config.track_scripts {
+            let name = vrrp.scripts.get(track.script.0).map_or("?", |script| &script.name);
+            text.element(format_args!("{name} {}", weight(track.weight)));
+        }
+    }
+}
+
+fn unicast(text: &mut Text, config: &Instance) {
+    let Destination::Unicast(unicast) = &config.destination else { return };
+    if let Some(ttl) = unicast.ttl {
+        text.field(format_args!("Unicast TTL = {ttl}"));
+    }
+    text.field(format_args!("Check unicast src : {}", yes(unicast.check_source)));
+    text.field(format_args!("Unicast Peer :"));
+    for peer in &unicast.peers {
+        text.element(format_args!("{} min_ttl {} max_ttl {}", peer.address, peer.min_ttl, peer.max_ttl));
+    }
+}
+
+fn notify(text: &mut Text, config: &Instance) {
+    let notify = &config.notify;
+    text.field(format_args!("Notify deleted = {}", if notify.reports_deleted { "Deleted" } else { "Fault" }));
+    let rows = [
+        ("Backup", &notify.backup),
+        ("Master", &notify.master),
+        ("Fault", &notify.fault),
+        ("Stop", &notify.stop),
+        ("Deleted", &notify.deleted),
+        ("Generic", &notify.generic),
+        ("Master rx lower pri", &notify.master_rx_lower_pri),
+    ];
+    for (name, script) in rows {
+        if let Some(script) = script {
+            text.field(format_args!(
+                "{name} state transition script = {}, uid:gid {}:{}",
+                command(script),
+                script.uid,
+                script.gid
+            ));
+        }
+    }
+    text.field(format_args!("Notify priority changes = {}", notify.priority_changes));
+}
+
+/// Every word in single quotes.
+fn command(script: &ScriptCommand) -> String {
+    let quoted = |word: &Vec<u8>| format!("'{}'", String::from_utf8_lossy(word).replace('\'', r"'\''"));
+    script.argv.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn tracking_script(text: &mut Text, index: usize, script: &Script, state: ScriptState, vrrp: &Vrrp) {
+    text.object(format_args!("VRRP Script = {}", script.name));
+    text.field(format_args!("Command = {}", command(&script.command)));
+    text.field(format_args!("Interval = {} sec", script.interval.as_secs_f64()));
+    text.field(format_args!("Timeout = {} sec", script.timeout.as_secs_f64()));
+    text.field(format_args!("Weight = {}", script.weight.value));
+    if script.weight.reverse {
+        text.field(format_args!("Weight reverse"));
+    }
+    text.field(format_args!("Rise = {}", script.rise));
+    text.field(format_args!("Fall = {}", script.fall));
+    text.field(format_args!("Insecure = {}", yes(script.command.insecure)));
+    text.field(format_args!("Init state = {}", if script.init_fail { "failed" } else { "unknown" }));
+    let status = match state.good {
+        None => "INIT",
+        Some(true) => "GOOD",
+        Some(false) => "BAD",
+    };
+    text.field(format_args!("Status = {status}"));
+    text.field(format_args!("Script uid:gid = {}:{}", script.command.uid, script.command.gid));
+    text.field(format_args!("Tracking instances :"));
+    for instance in &vrrp.instances {
+        for track in instance.track_scripts.iter().filter(|track| track.script.0 == index) {
+            text.element(format_args!("{}, {}", instance.name, weight(track.weight)));
+        }
+    }
+    text.field(format_args!("State = {}", if state.running { "running" } else { "idle" }));
+}
+
+fn interface(text: &mut Text, link: &Link, addresses: &[(IfIndex, Cidr)], vrrp: &Vrrp) {
+    text.object(format_args!("Name = {}", link.name));
+    text.field(format_args!("index = {}", link.index.0));
+    let own = || addresses.iter().filter(|(index, _)| *index == link.index).map(|(_, cidr)| cidr.address);
+    let first = |address: Option<IpAddr>| address.map_or("(none)".to_owned(), |address| address.to_string());
+    text.field(format_args!("IPv4 address = {}", first(own().find(IpAddr::is_ipv4))));
+    text.field(format_args!("IPv6 address = {}", first(own().find(IpAddr::is_ipv6))));
+    if link.ethernet {
+        text.field(format_args!("MAC = {}", link.mac));
+        text.field(format_args!("MAC broadcast = {}", link.broadcast));
+    }
+    let rows = [
+        (link.up, "UP, RUNNING"),
+        (!link.up, "down"),
+        (link.loopback, "loopback"),
+        (!link.multicast, "no multicast"),
+        (!link.arp, "no arp"),
+    ];
+    let states: Vec<&str> = rows.into_iter().filter_map(|(on, name)| on.then_some(name)).collect();
+    text.field(format_args!("State = {}", states.join(", ")));
+    if let Some(delays) = vrrp.debounce.get(&link.name) {
+        text.field(format_args!("Up debounce timer = {}us", delays.up.as_micros()));
+        text.field(format_args!("Down debounce timer = {}us", delays.down.as_micros()));
+    }
+    text.field(format_args!("MTU = {}", link.mtu));
+    let kind = match (link.ethernet, link.loopback) {
+        (true, _) => "ETHERNET",
+        (_, true) => "LOOPBACK",
+        _ => "UNKNOWN",
+    };
+    text.field(format_args!("HW Type = {kind}"));
+    let zero = Weight::default();
+    let tracks = |instance: &Instance| {
+        let primary = (instance.track_primary && instance.interface == Some(link.name)).then_some(zero);
+        let others = instance.track_interfaces.iter().filter(|track: &&TrackInterface| track.interface == link.name);
+        primary.into_iter().chain(others.map(|track| track.weight)).collect::<Vec<_>>()
+    };
+    let tracking: Vec<_> =
+        vrrp.instances.iter().flat_map(|i| tracks(i).into_iter().map(move |w| (&i.name, w))).collect();
+    if !tracking.is_empty() {
+        text.field(format_args!("Tracking VRRP instances :"));
+        tracking.iter().for_each(|(name, w)| text.element(format_args!("{name}, {}", weight(*w))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::vrrp::AddressFlags;
+
+    fn va(cidr: (&str, u8)) -> VirtualAddress {
+        VirtualAddress {
+            cidr: Cidr { address: cidr.0.parse().unwrap(), prefix: cidr.1 },
+            interface: "eth0".parse().unwrap(),
+            peer: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            preferred_secs: None,
+            flags: AddressFlags::default(),
+            track: true,
+        }
+    }
+
+    #[test]
+    fn addresses_read_as_keepalived_prints_them() {
+        let labelled = VirtualAddress { label: Some("eth0:v1".into()), ..va(("10.77.0.100", 24)) };
+        assert_eq!(virtual_address(&labelled), "10.77.0.100/24 dev eth0 scope global label eth0:v1");
+        assert_eq!(virtual_address(&va(("10.77.0.101", 32))), "10.77.0.101 dev eth0 scope global");
+        let v6 = virtual_address(&va(("2001:db8::5", 64)));
+        assert_eq!(v6, "2001:db8::5/64 dev eth0 scope global preferred_lft forever");
+    }
+
+    #[test]
+    fn the_global_section_stands_alone_and_starts_with_its_header() {
+        let text = global(&Global { instance: Some("two".into()), ..Global::default() });
+        assert!(
+            text.starts_with(
+                "------< Global definitions >------\n Network namespace = (default)\n Instance name = two\n"
+            )
+        );
+        assert!(text.contains("\n umask = 0177\n"));
+        assert!(text.lines().skip(1).all(|line| line.starts_with(' ')));
+    }
+
+    #[test]
+    fn a_wall_time_has_its_microseconds_before_the_year() {
+        let time = WallTime { secs: 1_795_239_503, micros: 650_829, date: "Sat Nov 21 05:38:23 2026".into() };
+        assert_eq!(time.to_string(), "1795239503.650829 (Sat Nov 21 05:38:23.650829 2026)");
+    }
+
+    #[test]
+    fn command_words_are_quoted_one_by_one() {
+        let script = ScriptCommand {
+            path: "/n.sh".into(),
+            argv: vec![b"/n.sh".to_vec(), b"a b".to_vec(), b"it's".to_vec()],
+            uid: 0,
+            gid: 0,
+            supplementary_groups: false,
+            insecure: false,
+        };
+        assert_eq!(command(&script), r"'/n.sh' 'a b' 'it'\''s'");
+    }
+}
