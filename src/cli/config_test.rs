@@ -5,13 +5,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 
 use crate::diag::Severity;
-use crate::process::configuration;
+use crate::process::configuration::{self, Origin};
 use crate::process::options::Options;
 use crate::process::start::set_umask;
 use crate::sys::namespace;
 
-/// The status of a main file that is missing or a directory; keepalived ends with 0 there.
-const UNREADABLE: u8 = 2;
 /// What `--strict` makes of a warning that keepalived does not count.
 const STRICT: u8 = 5;
 
@@ -40,10 +38,6 @@ pub(super) fn run(options: &Options) -> u8 {
         }
     };
     let read = configuration::read(options);
-    if let Some(reason) = read.missing {
-        let _ = writeln!(output, "{reason}");
-        return UNREADABLE;
-    }
     let _ = output.write_all(configuration::rendered(&read.loaded).as_bytes());
     let diagnostics = &read.loaded.diagnostics;
     match diagnostics.config_test_status() {

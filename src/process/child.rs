@@ -53,7 +53,7 @@ pub fn run(kind: Kind, options: Options, argv: Vec<OsString>) -> u8 {
 fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Child> {
     let channel = Channel::inherited(reexec::inherited(reexec::CHANNEL)?)?;
     let bundle = memfd::read(reexec::inherited(reexec::CONFIGURATION)?)?;
-    let config = configuration::read_bundle(&bundle, &options).config;
+    let config = configuration::read_bundle(&bundle, &options)?.config;
     let names = Names::of(&options, &config.global);
     start::start_log(&options, Some(kind), kind.ident(), &names);
     log::start()?;

@@ -1,9 +1,11 @@
 //! The configuration as the processes share it: the parent reads the files once, children read what it read.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use crate::config::recording::{Recorder, Recording};
-use crate::config::source::{Files, ReadError};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::diag::{Diagnostic, Severity};
 use crate::process::options::Options;
@@ -17,33 +19,60 @@ pub struct Read {
     pub loaded: Loaded,
     /// The files' bytes for the children.
     pub bundle: Vec<u8>,
-    /// Why there is nothing to read at all.
-    pub missing: Option<String>,
 }
 
-/// Reads the files that the command line names.
-pub fn read(options: &Options) -> Read {
+/// What else decides what the files mean, the same for every process and every reload of a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Where `${_RANDOM}` begins.
+    pub seed: u64,
+    /// Where relative names start: a daemon leaves the directory it was started in.
+    pub directory: PathBuf,
+}
+
+impl Origin {
+    /// As this process was started.
+    pub fn here() -> Self {
+        // Any number will do that differs from start to start.
+        let seed = crate::sys::clock::now().nanos();
+        Self { seed, directory: std::env::current_dir().unwrap_or_else(|_| "/".into()) }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let directory = self.directory.as_os_str().as_bytes();
+        [&self.seed.to_le_bytes()[..], &(directory.len() as u64).to_le_bytes(), directory].concat()
+    }
+
+    /// The origin at the front of a bundle, and the rest.
+    fn from_bytes(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (seed, rest) = bytes.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (directory, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        let directory = OsStr::from_bytes(directory).into();
+        Some((Self { seed: u64::from_le_bytes(*seed), directory }, rest))
+    }
+}
+
+/// Reads the files that the command line names. An error is the kernel's: without its interfaces a configuration would mean
+/// something else.
+pub fn read(options: &Options, origin: &Origin) -> io::Result<Read> {
     let mut files = Recorder::new(Disk);
-    let missing = missing(&mut files, &options.config_file);
-    let loaded = config::load(&mut files, &options.config_file, &load_options(options), &host());
-    Read { loaded, bundle: files.into_recording().to_bytes(), missing }
+    let host = Host::observe()?;
+    let loaded = config::load(&mut files, &options.config_file, &load_options(options, origin), &host);
+    let bundle = [origin.to_bytes(), files.into_recording().to_bytes()].concat();
+    Ok(Read { loaded, bundle })
 }
 
 /// Reads what the parent has read.
-pub fn read_bundle(bundle: &[u8], options: &Options) -> Loaded {
-    let mut files = Recording::from_bytes(bundle).unwrap_or_default();
-    config::load(&mut files, &options.config_file, &load_options(options), &host())
+pub fn read_bundle(bundle: &[u8], options: &Options) -> io::Result<Loaded> {
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the configuration from the parent is damaged");
+    let (origin, recording) = Origin::from_bytes(bundle).ok_or_else(damaged)?;
+    let mut files = Recording::from_bytes(recording).ok_or_else(damaged)?;
+    let host = Host::observe()?;
+    Ok(config::load(&mut files, &options.config_file, &load_options(options, &origin), &host))
 }
 
-/// This host; one without interfaces where the kernel cannot be asked.
-fn host() -> Host {
-    Host::observe().unwrap_or_else(|error| {
-        tracing::error!("cannot ask the kernel for interfaces: {error}");
-        Host::default()
-    })
-}
-
-fn load_options(options: &Options) -> LoadOptions {
+fn load_options(options: &Options, origin: &Origin) -> LoadOptions {
     LoadOptions {
         config_id: options.config_id.clone(),
         all_includes_must_match: options.all_config,
@@ -51,31 +80,9 @@ fn load_options(options: &Options) -> LoadOptions {
         vrrp: options.subsystems.vrrp,
         checker: options.subsystems.checker,
         bfd: options.subsystems.bfd,
-        ..LoadOptions::default()
+        random_seed: origin.seed,
+        working_directory: origin.directory.clone(),
     }
-}
-
-/// Why the main file cannot be read, where none of what the pattern names can.
-fn missing(files: &mut dyn Files, pattern: &str) -> Option<String> {
-    let found = files.matches(Path::new("."), pattern);
-    if found.is_empty() {
-        return Some(format!("Config files missing '{pattern}'."));
-    }
-    let mut reason = None;
-    for path in found {
-        let name = path.display();
-        match files.read(&path) {
-            Ok(_) | Err(ReadError::Executable) => return None,
-            Err(ReadError::Directory) => {
-                reason = Some(format!("Configuration file '{name}' is a directory - skipping"));
-            }
-            Err(ReadError::NotFound) => reason = Some(format!("Config files missing '{pattern}'.")),
-            Err(_) => {
-                reason = Some(format!("Configuration file '{name}' is not a regular non-executable file - skipping"));
-            }
-        }
-    }
-    reason
 }
 
 /// Sends the findings to the log.

@@ -9,14 +9,14 @@ use tracing::{error, info, warn};
 
 use crate::model::Global;
 use crate::model::global::DEFAULT_UMASK;
-use crate::process::configuration::{self, Read};
+use crate::process::configuration::{self, Origin, Read};
 use crate::process::options::Options;
 use crate::process::parent;
 use crate::process::paths::{self, Names, STATE_DIRECTORY};
 use crate::supervise::child::Kind;
 use crate::sys::daemon::{self, Side};
 use crate::sys::pidfile::{PidFile, PidFileError};
-use crate::sys::{log, namespace, notify_socket::ServiceManager, signals};
+use crate::sys::{files, log, namespace, notify_socket::ServiceManager, signals};
 
 /// The version of keepalived whose behaviour this is.
 pub const KEEPALIVED_VERSION: &str = "2.4.3";
@@ -35,6 +35,8 @@ pub struct Start {
     pub argv: Vec<OsString>,
     /// What file names depend on.
     pub names: Names,
+    /// What else the configuration depends on.
+    pub origin: Origin,
     /// The configuration.
     pub read: Read,
     /// Held for life.
@@ -70,7 +72,7 @@ pub fn start_log(options: &Options, kind: Option<Kind>, ident: &str, names: &Nam
 }
 
 /// Everything up to the fork. An error is the exit status; its reason is in the log.
-fn prepare(mut options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
+fn prepare(options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
     info!("Starting Keepalived {}", version());
     if let Ok(system) = nix::sys::utsname::uname() {
         let [name, release, version] =
@@ -81,7 +83,8 @@ fn prepare(mut options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
     if options.snmp {
         warn!("SNMP is not built yet: --snmp and --snmp-agent-socket have no effect");
     }
-    let read = read_in_namespace(&mut options)?;
+    let origin = Origin::here();
+    let read = read_in_namespace(&options, &origin)?;
     let global = &read.loaded.config.global;
     let names = Names::of(&options, global);
     if !names.suffix().is_empty() {
@@ -89,12 +92,12 @@ fn prepare(mut options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
         info!("Changing syslog ident to {ident}");
         log::set_ident(&ident);
     }
-    if let Some(reason) = &read.missing {
-        error!("{reason}");
-        return Err(6);
-    }
-    info!("Configuration file {}", options.config_file);
     configuration::log_findings(&read.loaded);
+    if read.loaded.files_found {
+        info!("Configuration file {}", options.config_file);
+    } else {
+        info!("Config files missing '{}'.", options.config_file);
+    }
     if let Some(status) = read.loaded.diagnostics.start_status() {
         error!("keepalived cannot run with this configuration");
         ServiceManager.failed(libc_einval());
@@ -104,7 +107,7 @@ fn prepare(mut options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
     set_core_dumps(&options);
     let directories = directories(&options, &names)?;
     let (pid_file, child_pid_files) = pid_files(&options, &names)?;
-    Ok(Start { options, argv, names, read, pid_file, child_pid_files, directories })
+    Ok(Start { options, argv, names, origin, read, pid_file, child_pid_files, directories })
 }
 
 fn libc_einval() -> u32 {
@@ -113,35 +116,41 @@ fn libc_einval() -> u32 {
 
 /// Reads the files, in the network namespace that the command line or the file itself names: what exists there decides
 /// what the file means.
-fn read_in_namespace(options: &mut Options) -> Result<Read, u8> {
+fn read_in_namespace(options: &Options, origin: &Origin) -> Result<Read, u8> {
     let enter = |name: &str| {
         namespace::enter(name).map_err(|reason| {
             error!("{reason}");
             1
         })
     };
-    if let Some(name) = options.namespace.clone() {
-        enter(&name)?;
+    let read = || {
+        configuration::read(options, origin).map_err(|error| {
+            error!("cannot ask the kernel for interfaces: {error}");
+            1
+        })
+    };
+    if let Some(name) = &options.namespace {
+        enter(name)?;
     }
-    let read = configuration::read(options);
-    let configured = read.loaded.config.global.net_namespace.clone();
+    let first = read()?;
+    let configured = first.loaded.config.global.net_namespace.clone();
     match (&options.namespace, configured) {
         (Some(ours), Some(theirs)) if *ours != theirs => {
             info!("Overriding config net_namespace '{theirs}' with command line namespace '{ours}'");
-            Ok(read)
+            Ok(first)
         }
         (None, Some(name)) => {
             enter(&name)?;
-            Ok(configuration::read(options))
+            read()
         }
-        _ => Ok(read),
+        _ => Ok(first),
     }
 }
 
 /// `-u` beats the keyword, which beats the default.
 pub fn set_umask(options: &Options, global: &Global) {
     let mask = options.umask.or(global.umask).unwrap_or(DEFAULT_UMASK);
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+    files::set_umask(mask);
 }
 
 fn set_core_dumps(options: &Options) {

@@ -1,7 +1,11 @@
 //! Whether a new configuration may replace the running one (`operator-surface.md` §2.3).
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::addr::{Cidr, IfName};
 use crate::diag::Diagnostics;
-use crate::model::{Config, Global};
+use crate::model::{Config, Global, Instance, Script};
 
 /// Why nothing changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,84 @@ fn needs_restart(running: &Global, new: &Global) -> Vec<&'static str> {
     rows.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect()
 }
 
+/// What a new configuration changes, one line each, for the person who asked for the reload.
+pub fn changes(running: &Config, new: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (old_vrrp, new_vrrp) = (&running.vrrp, &new.vrrp);
+    by_name(&old_vrrp.instances, &new_vrrp.instances, |i| &i.name, "vrrp_instance", instance_changes, &mut lines);
+    let script = |_: &Script, _: &Script| vec!["changed".to_owned()];
+    by_name(&old_vrrp.scripts, &new_vrrp.scripts, |s| &s.name, "vrrp_script", script, &mut lines);
+    if running.global != new.global {
+        lines.push("global settings changed".to_owned());
+    }
+    for (what, before, after) in [
+        ("virtual servers", running.has_virtual_servers, new.has_virtual_servers),
+        ("BFD sessions", running.has_bfd, new.has_bfd),
+    ] {
+        match (before, after) {
+            (false, true) => lines.push(format!("{what} added")),
+            (true, false) => lines.push(format!("{what} removed")),
+            _ => {}
+        }
+    }
+    if lines.is_empty() {
+        lines.push("nothing has changed".to_owned());
+    }
+    lines
+}
+
+/// Compares two lists of named things: added, removed, and how those in both differ.
+fn by_name<T: PartialEq>(
+    old: &[T],
+    new: &[T],
+    name: impl Fn(&T) -> &Arc<str>,
+    kind: &str,
+    describe: impl Fn(&T, &T) -> Vec<String>,
+    lines: &mut Vec<String>,
+) {
+    let new_by_name: BTreeMap<&str, &T> = new.iter().map(|one| (&**name(one), one)).collect();
+    let old_names: BTreeSet<&str> = old.iter().map(|one| &**name(one)).collect();
+    for before in old {
+        let label = name(before);
+        match new_by_name.get(&**label) {
+            None => lines.push(format!("{kind} {label} removed")),
+            Some(after) if **after != *before => {
+                lines.extend(describe(before, after).into_iter().map(|change| format!("{kind} {label}: {change}")));
+            }
+            Some(_) => {}
+        }
+    }
+    let added = new.iter().map(&name).filter(|label| !old_names.contains(&***label));
+    lines.extend(added.map(|label| format!("{kind} {label} added")));
+}
+
+fn instance_changes(old: &Instance, new: &Instance) -> Vec<String> {
+    let mut changes = Vec::new();
+    if old.priority != new.priority {
+        changes.push(format!("priority {} is now {}", old.priority, new.priority));
+    }
+    let held = |instance: &Instance| -> BTreeSet<(Cidr, IfName)> {
+        instance.held_addresses().map(|va| (va.cidr, va.interface)).collect()
+    };
+    let (before, after) = (held(old), held(new));
+    changes.extend(after.difference(&before).map(|(cidr, link)| format!("address {cidr} on {link} added")));
+    changes.extend(before.difference(&after).map(|(cidr, link)| format!("address {cidr} on {link} removed")));
+    let old = Instance {
+        priority: new.priority,
+        addresses: new.addresses.clone(),
+        excluded: new.excluded.clone(),
+        ..old.clone()
+    };
+    if old != *new {
+        changes.push("other settings changed".to_owned());
+    }
+    if changes.is_empty() {
+        // Same addresses, but labels, order or flags are not.
+        changes.push("address settings changed".to_owned());
+    }
+    changes
+}
+
 /// One reload at a time; requests that come meanwhile become one more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
@@ -66,8 +148,6 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::diag::Code;
 

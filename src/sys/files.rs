@@ -4,6 +4,7 @@ use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Writes a file through a temporary one in the same directory, so that a reader never sees half of it and a planted
@@ -32,11 +33,18 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     written
 }
 
+/// What the process's umask was set to last; it cannot be asked for without changing it.
+static UMASK: AtomicU32 = AtomicU32::new(0o177);
+
+/// Sets the umask.
+pub fn set_umask(mask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+    UMASK.store(mask, Ordering::Relaxed);
+}
+
 /// The permissions of a dump: 0666 without what the umask takes.
 pub fn mode() -> u32 {
-    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    nix::sys::stat::umask(mask);
-    0o666 & !mask.bits()
+    0o666 & !UMASK.load(Ordering::Relaxed)
 }
 
 /// A file to write.

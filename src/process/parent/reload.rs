@@ -9,7 +9,7 @@ use tracing::{debug, error, info};
 use crate::model::Config;
 use crate::process::configuration;
 use crate::process::ipc::{CONTROL_VERSION, Reply, ToChild};
-use crate::supervise::reload::{Refusal, refusal};
+use crate::supervise::reload::{Refusal, changes, refusal};
 use crate::sys::{clock, memfd};
 use crate::time::{Duration, Instant};
 
@@ -58,20 +58,23 @@ impl Parent {
         info!("Reloading ...");
         self.service.reloading();
         let replies = std::mem::take(&mut self.next_replies);
-        let mut read = configuration::read(&self.start.options);
+        let mut read = match configuration::read(&self.start.options, &self.start.origin) {
+            Ok(read) => read,
+            Err(error) => {
+                let reason = format!("cannot ask the kernel for interfaces: {error}");
+                return self.reload_refused(reason, Vec::new(), replies);
+            }
+        };
         configuration::log_findings(&read.loaded);
-        let mut lines = configuration::finding_lines(&read.loaded);
+        let lines = configuration::finding_lines(&read.loaded);
         if let Some(name) = &self.start.options.namespace {
             // The command line beats the file, at a reload as at the start.
             let global = std::sync::Arc::make_mut(&mut read.loaded.config.global);
             global.net_namespace = Some(name.clone());
             std::sync::Arc::make_mut(&mut self.config.global).net_namespace = Some(name.clone());
         }
-        let refused = match (read.missing, refusal(&self.config, &read.loaded.config, &read.loaded.diagnostics)) {
-            (Some(missing), _) => Some(missing),
-            (None, Some(refusal)) => Some(self.refusal_text(&refusal, &lines)),
-            (None, None) => None,
-        };
+        let refusal = refusal(&self.config, &read.loaded.config, &read.loaded.diagnostics);
+        let refused = refusal.map(|refusal| self.refusal_text(&refusal, &lines));
         let bundle = match refused {
             Some(reason) => Err(reason),
             None => memfd::sealed("configuration", &read.bundle)
@@ -79,10 +82,7 @@ impl Parent {
         };
         match bundle {
             Err(reason) => self.reload_refused(reason, lines, replies),
-            Ok(bundle) => {
-                lines.retain(|line| !line.is_empty());
-                self.hand_over(read.loaded.config, bundle, lines, replies);
-            }
+            Ok(bundle) => self.hand_over(read.loaded.config, bundle, lines, replies),
         }
     }
 
@@ -119,6 +119,7 @@ impl Parent {
     }
 
     fn hand_over(&mut self, config: Config, bundle: OwnedFd, lines: Vec<String>, replies: Vec<oneshot::Sender<Reply>>) {
+        let lines = lines.into_iter().chain(changes(&self.config, &config)).collect();
         let before = (std::mem::replace(&mut self.config, config), std::mem::replace(&mut self.bundle, bundle));
         let mut pending = Vec::new();
         for i in 0..self.slots.len() {

@@ -62,8 +62,8 @@ impl Process {
 }
 
 fn load(bundle: OwnedFd, options: &Options) -> Load {
-    let bytes = memfd::read(bundle).map_err(|error: io::Error| format!("cannot read the configuration: {error}"))?;
-    let loaded = configuration::read_bundle(&bytes, options);
+    let loaded = memfd::read(bundle).and_then(|bytes| configuration::read_bundle(&bytes, options));
+    let loaded = loaded.map_err(|error: io::Error| format!("cannot read the configuration: {error}"))?;
     match loaded.diagnostics.start_status() {
         None => Ok(loaded.config),
         Some(_) => Err(configuration::finding_lines(&loaded).pop().unwrap_or_default()),
