@@ -1,10 +1,11 @@
 //! `-t`: reads the configuration, says what it found, and ends with keepalived's status.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use crate::diag::Severity;
+use crate::diag::render::Style;
 use crate::process::configuration::{self, Origin};
 use crate::process::options::Options;
 use crate::process::start::set_umask;
@@ -21,27 +22,37 @@ pub(super) fn run(options: &Options) -> u8 {
         eprintln!("{reason}");
         return 1;
     }
-    let mut output: Box<dyn Write> = match options.config_test.as_ref().and_then(Option::as_ref) {
-        None => Box::new(std::io::stderr()),
-        Some(path) => {
-            let read = configuration::read(options);
-            set_umask(options, &read.loaded.config.global);
-            let opened =
-                OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(nix::libc::O_NOFOLLOW).open(path);
-            match opened {
-                Ok(file) => Box::new(file),
-                Err(error) => {
-                    eprintln!("Unable to open config-test log file {} - {error}", path.display());
-                    return 1;
-                }
-            }
+    let read = match configuration::read(options, &Origin::here()) {
+        Ok(read) => read,
+        Err(error) => {
+            eprintln!("cannot ask the kernel for interfaces: {error}");
+            return 1;
         }
     };
-    let read = configuration::read(options);
-    let _ = output.write_all(configuration::rendered(&read.loaded).as_bytes());
+    set_umask(options, &read.loaded.config.global);
+    let mut output = match open(options) {
+        Ok(output) => output,
+        Err(reason) => {
+            eprintln!("{reason}");
+            return 1;
+        }
+    };
+    let colour = options.config_test == Some(None) && std::io::stderr().is_terminal();
+    let _ = output.write_all(configuration::rendered(&read.loaded, Style { colour }).as_bytes());
     let diagnostics = &read.loaded.diagnostics;
     match diagnostics.config_test_status() {
         0 if options.strict && diagnostics.worst() >= Some(Severity::Warning) => STRICT,
         status => status,
+    }
+}
+
+/// Where the findings go: the standard error output, or the file that `-t` names.
+fn open(options: &Options) -> Result<Box<dyn Write>, String> {
+    let Some(Some(path)) = &options.config_test else { return Ok(Box::new(std::io::stderr())) };
+    let mut how = OpenOptions::new();
+    how.append(true).create(true).mode(0o644).custom_flags(nix::libc::O_NOFOLLOW);
+    match how.open(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) => Err(format!("Unable to open config-test log file {} - {error}", path.display())),
     }
 }

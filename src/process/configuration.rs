@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::recording::{Recorder, Recording};
 use crate::config::{self, LoadOptions, Loaded};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Severity, render};
 use crate::process::options::Options;
 use crate::sys::disk::Disk;
 use crate::sys::machine::Host;
@@ -98,15 +98,10 @@ pub fn log_findings(loaded: &Loaded) {
 
 /// Each finding as one line.
 pub fn finding_lines(loaded: &Loaded) -> Vec<String> {
-    let line = |finding: &Diagnostic| {
-        let place = finding.span.and_then(|span| loaded.sources.place(span));
-        let place = place.map_or(String::new(), |p| format!("({}: Line {}) ", p.file, p.line));
-        format!("{place}{}", finding.message)
-    };
-    loaded.diagnostics.iter().map(line).collect()
+    loaded.diagnostics.iter().map(|finding| render::log_line(finding, &loaded.sources)).collect()
 }
 
-/// The findings as a terminal shows them.
-pub fn rendered(loaded: &Loaded) -> String {
-    finding_lines(loaded).iter().map(|line| format!("{line}\n")).collect()
+/// The findings with the text they speak of, as a person reads them.
+pub fn rendered(loaded: &Loaded, style: render::Style) -> String {
+    render::all(&loaded.diagnostics, &loaded.sources, style)
 }
