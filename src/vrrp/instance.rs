@@ -15,7 +15,6 @@ use super::encode::Encoder;
 use super::holdings::Holdings;
 use super::io::{Action, Link, Notification, Notified, Role, SendAdvert, SocketKey, SocketScope, Statistics, Subject};
 use super::links::Links;
-use super::receive::Heard;
 use super::report::{Event, FaultReason, InstanceEvent};
 
 /// What an instance sees and moves of its node.
@@ -46,7 +45,7 @@ impl Context<'_> {
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
     pub(crate) config: Arc<model::Instance>,
-    notify: Arc<Notify>,
+    pub(super) notify: Arc<Notify>,
     pub(crate) state: State,
     pub(crate) reasons: Vec<FaultReason>,
     /// Base plus all weights.
@@ -54,7 +53,7 @@ pub(crate) struct Instance {
     /// Priority in force.
     pub(crate) effective: u8,
     /// An owner that has lowered itself to 254, because of this other owner.
-    yielded_to: Option<IpAddr>,
+    pub(super) yielded_to: Option<IpAddr>,
     pub(crate) source: Option<IpAddr>,
     pub(crate) socket: Option<SocketKey>,
     pub(crate) old_checksum: bool,
@@ -62,10 +61,10 @@ pub(crate) struct Instance {
     pub(crate) master_interval: Centis,
     pub(crate) master: Option<(IpAddr, u8)>,
     /// IPv4 identification of the last advert heard, and from whom.
-    last_id: Option<(IpAddr, u16)>,
-    encoder: Encoder,
+    pub(super) last_id: Option<(IpAddr, u16)>,
+    pub(super) encoder: Encoder,
     pub(crate) statistics: Statistics,
-    log: LogLimits,
+    pub(super) log: LogLimits,
     pub(crate) last_transition: Instant,
     pub(crate) last_advert_sent: Option<Instant>,
 }
@@ -83,44 +82,48 @@ pub(crate) enum State {
 pub(crate) struct Backup {
     pub(crate) down_at: Instant,
     /// How long the timer was set for.
-    length: Duration,
+    pub(super) length: Duration,
     /// Until when `preempt_delay` holds, once a lower priority was heard.
-    preempt_at: Option<Instant>,
+    pub(super) preempt_at: Option<Instant>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Master {
     pub(crate) advert_at: Instant,
-    since: Instant,
+    pub(super) since: Instant,
     /// When it last announced its addresses.
-    announced: Instant,
+    pub(super) announced: Instant,
     /// Second burst (`garp_master_delay`).
-    burst_at: Option<Instant>,
+    pub(super) burst_at: Option<Instant>,
     /// Second burst after a lower priority (`garp_lower_prio_delay`).
-    lower_burst_at: Option<Instant>,
+    pub(super) lower_burst_at: Option<Instant>,
     /// Next refresh (`garp_master_refresh`).
-    refresh_at: Option<Instant>,
+    pub(super) refresh_at: Option<Instant>,
+    /// When hearing a rival last led to announcements.
+    pub(super) reacted: Option<Instant>,
+    /// When it will again, for what a flood made us skip.
+    pub(super) react_at: Option<Instant>,
     /// When a rival that was heard counts as silent.
-    rival_silent_at: Option<Instant>,
-    other_owner: Option<OtherOwner>,
+    pub(super) rival_silent_at: Option<Instant>,
+    pub(super) other_owner: Option<OtherOwner>,
 }
 
 /// Two routers own the addresses, and ours has the higher address.
 #[derive(Debug)]
-struct OtherOwner {
-    source: IpAddr,
-    interval: Centis,
+pub(crate) struct OtherOwner {
+    pub(super) source: IpAddr,
+    pub(super) interval: Centis,
     /// Own adverts to wait for before it counts.
-    adverts: u8,
+    pub(super) adverts: u8,
     /// From the last of them until here it must not be heard.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
 }
 
-/// Bounds what a peer can make us log.
+/// Bounds what others can make us log: a burst of twenty lines, then one a second.
 #[derive(Debug, Default)]
-struct LogLimits {
+pub(crate) struct LogLimits {
     /// Kinds of flaws that have been logged.
-    logged: u32,
+    pub(super) logged: u32,
     tokens: u32,
     refilled: Option<Instant>,
 }
@@ -128,7 +131,7 @@ struct LogLimits {
 impl LogLimits {
     const BURST: u32 = 20;
 
-    fn allows(&mut self, now: Instant) -> bool {
+    pub(crate) fn allows(&mut self, now: Instant) -> bool {
         let elapsed = self.refilled.map_or(u64::from(Self::BURST), |at| now.since(at).as_secs());
         if elapsed > 0 {
             let elapsed = u32::try_from(elapsed).unwrap_or(Self::BURST);
@@ -193,9 +196,9 @@ impl Instance {
             State::Backup(backup) => Some(backup.down_at),
             State::Master(master) => {
                 let window = master.other_owner.as_ref().and_then(|other| other.until);
-                let others =
-                    [master.burst_at, master.lower_burst_at, master.refresh_at, master.rival_silent_at, window];
-                Some(others.into_iter().flatten().fold(master.advert_at, Instant::min))
+                let bursts = [master.burst_at, master.lower_burst_at, master.refresh_at];
+                let others = bursts.into_iter().chain([master.react_at, master.rival_silent_at, window]);
+                Some(others.flatten().fold(master.advert_at, Instant::min))
             }
         }
     }
@@ -220,7 +223,7 @@ impl Instance {
 
     /// Skew_Time. v3: ((256 - Priority) * Active_Adver_Interval) / 256 (RFC 9568 §6.1).
     /// v2: (256 - Priority) / 256 seconds, whatever the interval (RFC 3768 §6.1).
-    fn skew_time(&self) -> Duration {
+    pub(super) fn skew_time(&self) -> Duration {
         let priority = if self.config.is_owner() { 255 } else { self.effective };
         let rest = 256 - u64::from(priority);
         match self.config.version {
@@ -238,7 +241,7 @@ impl Instance {
         interval.duration() * u32::from(self.config.down_timer_adverts) + self.skew_time()
     }
 
-    fn advert_interval(&self) -> Duration {
+    pub(super) fn advert_interval(&self) -> Duration {
         self.config.advert_interval.duration().max(Duration::from_millis(10))
     }
 
@@ -505,6 +508,10 @@ impl Instance {
         if due(&mut master.rival_silent_at) {
             rounds[2] = garp.master_repeat;
         }
+        if due(&mut master.react_at) {
+            master.reacted = Some(now);
+            rounds[1] = garp.lower_prio_repeat;
+        }
         if let Some(at) = master.refresh_at.filter(|&at| at <= now) {
             let next = at + garp.master_refresh;
             master.refresh_at = Some(if next > now { next } else { now + garp.master_refresh });
@@ -515,7 +522,7 @@ impl Instance {
         }
     }
 
-    fn set_advert_at(&mut self, at: Instant) {
+    pub(super) fn set_advert_at(&mut self, at: Instant) {
         if let State::Master(master) = &mut self.state {
             master.advert_at = at;
         }
@@ -536,6 +543,8 @@ impl Instance {
             burst_at: (!second.is_zero()).then_some(now + second),
             lower_burst_at: None,
             refresh_at: (!garp.master_refresh.is_zero()).then_some(now + second + garp.master_refresh),
+            reacted: None,
+            react_at: None,
             rival_silent_at: None,
             other_owner: None,
         };
@@ -578,7 +587,7 @@ impl Instance {
     }
 
     /// Yields to another MASTER: no priority 0.
-    fn yield_to_master(&mut self, ctx: &mut Context<'_>) {
+    pub(super) fn yield_to_master(&mut self, ctx: &mut Context<'_>) {
         let length = self.master_down_interval();
         let backup = Backup { down_at: ctx.start() + length, length, preempt_at: None };
         self.leave_master(State::Backup(backup), false, ctx);
@@ -639,7 +648,7 @@ impl Instance {
     // ---- sending ---------------------------------------------------------------------------------------------
 
     /// Says whether there was anything to send with.
-    fn send_advert(&mut self, priority: u8, due: Instant, ctx: &mut Context<'_>) -> bool {
+    pub(super) fn send_advert(&mut self, priority: u8, due: Instant, ctx: &mut Context<'_>) -> bool {
         let (Some(source), Some(socket)) = (self.source, self.socket) else { return false };
         if socket.link.is_some_and(|link| ctx.links.get(link).is_none()) {
             return false;
@@ -655,8 +664,8 @@ impl Instance {
         true
     }
 
-    /// Answers at once; the next advert is a whole interval away then.
-    fn answer(&mut self, ctx: &mut Context<'_>) {
+    /// Sends an advert out of turn; the next one is a whole interval away then.
+    pub(super) fn advertise(&mut self, ctx: &mut Context<'_>) {
         self.send_advert(self.effective, ctx.now, ctx);
         self.set_advert_at(ctx.now + self.advert_interval());
     }
@@ -684,206 +693,6 @@ impl Instance {
             master.announced = ctx.now;
         }
         ctx.announcer.burst(ctx.config, self.id, targets, repeat, ctx.now, ctx.out);
-    }
-
-    // ---- hearing ---------------------------------------------------------------------------------------------
-
-    /// A sound advert.
-    pub(crate) fn hear(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
-        if heard.adopt_old_checksum && !self.old_checksum {
-            self.old_checksum = true;
-            self.report(InstanceEvent::OldChecksumAdopted, ctx);
-        }
-        for &flaw in &heard.flaws {
-            self.report_flaw(heard.source, flaw, ctx);
-        }
-        match self.state {
-            State::Init | State::Fault => {}
-            State::Backup(_) => self.hear_as_backup(heard, ctx),
-            State::Master(_) => self.hear_as_master(heard, ctx),
-        }
-        if let Some(id) = heard.id {
-            self.last_id = Some((heard.source, id));
-        }
-    }
-
-    fn hear_as_backup(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
-        let now = ctx.now;
-        if self.yielded_to.is_some_and(|other| other != heard.source || heard.priority != 255) {
-            self.yielded_to = None;
-            self.effective = 255;
-            self.report(InstanceEvent::OwnerRestored { priority: 255, lower_heard: heard.priority != 255 }, ctx);
-        }
-        if heard.priority == 0 {
-            self.report_limited(InstanceEvent::BackupHeardZero, ctx);
-            let length = self.skew_time();
-            if let State::Backup(backup) = &mut self.state {
-                (backup.down_at, backup.length) = (now + length, length);
-            }
-            return;
-        }
-        let lower = heard.priority < self.effective;
-        if lower && self.config.preempt && !self.holds_preemption(ctx) {
-            let event = InstanceEvent::LowerDiscarded { priority: heard.priority, source: heard.source };
-            self.report_limited(event, ctx);
-            self.follow(heard, ctx);
-            return;
-        }
-        if self.config.version == Version::V3 && heard.interval != self.master_interval {
-            let from = std::mem::replace(&mut self.master_interval, heard.interval);
-            self.report_limited(InstanceEvent::IntervalLearnt { from, to: heard.interval }, ctx);
-        }
-        self.follow(heard, ctx);
-        let length = self.master_down_interval();
-        let State::Backup(backup) = &mut self.state else { return };
-        (backup.down_at, backup.length) = (now + length, length);
-        if !lower && backup.preempt_at.take().is_some() {
-            self.report_limited(InstanceEvent::PreemptDelayStopped, ctx);
-        }
-    }
-
-    /// Whether `preempt_delay` still keeps it from taking over from a lower priority, which it has just heard.
-    fn holds_preemption(&mut self, ctx: &mut Context<'_>) -> bool {
-        let (delay, now) = (self.config.preempt_delay, ctx.now);
-        let State::Backup(backup) = &mut self.state else { return false };
-        if delay.is_zero() {
-            return false;
-        }
-        match backup.preempt_at {
-            Some(at) => at >= now,
-            None => {
-                backup.preempt_at = Some(now + delay);
-                self.report_limited(InstanceEvent::PreemptDelayStarted(delay), ctx);
-                true
-            }
-        }
-    }
-
-    /// Remembers who is master.
-    fn follow(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
-        let from = self.master.replace((heard.source, heard.priority)).map(|(source, _)| source);
-        if from != Some(heard.source) {
-            self.log.logged = 0;
-            self.report_limited(InstanceEvent::MasterSet { from, to: heard.source }, ctx);
-        }
-    }
-
-    fn hear_as_master(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
-        if heard.priority == 0 {
-            // a rival that we did not know of gives up: others may still have its hardware address
-            self.report_limited(InstanceEvent::MasterHeardZero, ctx);
-            self.answer(ctx);
-            self.announce(self.config.garp.master_repeat, ctx);
-            return;
-        }
-        let theirs = (heard.priority, heard.source);
-        let Some(source) = self.source else { return };
-        // the higher address wins between equals (RFC 9568 §6.4.3)
-        match theirs.cmp(&(self.effective, source)) {
-            std::cmp::Ordering::Greater => self.hear_higher(heard, ctx),
-            std::cmp::Ordering::Less => self.hear_lower(heard, ctx),
-            std::cmp::Ordering::Equal => self.report_limited(InstanceEvent::OwnAddressHeard, ctx),
-        }
-    }
-
-    fn hear_higher(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
-        let (source, priority, ours) = (heard.source, heard.priority, self.effective);
-        self.report_limited(
-            if priority > ours {
-                InstanceEvent::HigherPriority { source, priority, ours }
-            } else {
-                InstanceEvent::HigherAddress { source, priority }
-            },
-            ctx,
-        );
-        if self.config.higher_prio_send_advert || self.owes_last_word(heard, ctx.now) {
-            self.send_advert(self.effective, ctx.now, ctx);
-        }
-        if self.config.version == Version::V3 {
-            self.master_interval = heard.interval;
-        }
-        self.master = Some((source, priority));
-        self.yield_to_master(ctx);
-    }
-
-    /// Whether `heard` has been MASTER beside us for a while, so that it must learn of us to repair what our
-    /// announcements have done to the neighbours. A master that has only just begun announces by itself: it counts its
-    /// packets from 1, or goes on from the last one that we have heard. IPv6 has no such count. But if we have
-    /// announced just now, whose announcement came last is anybody's guess.
-    fn owes_last_word(&self, heard: &Heard, now: Instant) -> bool {
-        let State::Master(master) = &self.state else { return false };
-        let begins = |id: u16| id == 1 || self.last_id == Some((heard.source, id.wrapping_sub(1)));
-        let just_announced = now < master.announced + self.advert_interval().max(Duration::from_secs(1));
-        !self.config.strict && (just_announced || !heard.id.is_some_and(begins))
-    }
-
-    fn hear_lower(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
-        let now = ctx.now;
-        let garp = self.config.garp;
-        let interval = self.advert_interval();
-        let answered = !self.config.lower_prio_no_advert;
-        let State::Master(master) = &mut self.state else { return };
-        let expected = now < master.since + interval;
-        let silence = heard.interval.duration() + (heard.interval.duration() / 2).min(Duration::from_millis(500));
-        master.rival_silent_at = Some(now + silence.max(Duration::from_millis(20)));
-        if garp.lower_prio_repeat > 0 && !garp.lower_prio_delay.is_zero() {
-            master.lower_burst_at = Some(now + garp.lower_prio_delay);
-        }
-        let (source, priority, ours) = (heard.source, heard.priority, self.effective);
-        let event = InstanceEvent::LowerPriority { source, priority, ours, answered, expected };
-        self.report_limited(event, ctx);
-        if answered {
-            self.answer(ctx);
-        }
-        self.announce(garp.lower_prio_repeat, ctx);
-        if !expected {
-            self.tell(Notified::MasterRxLowerPri, ctx);
-        }
-        if self.effective == 255 && priority == 255 {
-            self.meet_other_owner(heard, ctx);
-        }
-    }
-
-    // ---- two owners ------------------------------------------------------------------------------------------
-
-    /// We have the higher address: the other one should yield, unless it does not hear us or does not listen.
-    fn meet_other_owner(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
-        let source = heard.source;
-        let State::Master(master) = &mut self.state else { return };
-        match &master.other_owner {
-            Some(other) if other.source == source => {
-                if other.until.is_none_or(|until| ctx.now > until) {
-                    return;
-                }
-                master.other_owner = None;
-                self.report(InstanceEvent::OtherOwnerGoesOn(source), ctx);
-                self.yielded_to = Some(source);
-                self.weigh(ctx);
-            }
-            _ => {
-                master.other_owner = Some(OtherOwner { source, interval: heard.interval, adverts: 2, until: None });
-                self.report_limited(InstanceEvent::TwoOwners(source), ctx);
-            }
-        }
-    }
-
-    fn count_down_other_owner(&mut self, now: Instant) {
-        let ours = self.config.advert_interval;
-        let State::Master(Master { other_owner: Some(other), .. }) = &mut self.state else { return };
-        if other.until.is_none() {
-            other.adverts -= 1;
-            if other.adverts == 0 {
-                other.until = Some(now + other.interval.max(ours).duration() * 6 / 5);
-            }
-        }
-    }
-
-    fn tick_other_owner(&mut self, ctx: &mut Context<'_>) {
-        let State::Master(master) = &mut self.state else { return };
-        let over = |other: &mut OtherOwner| other.until.is_some_and(|until| until <= ctx.now);
-        if master.other_owner.take_if(over).is_some() {
-            self.report(InstanceEvent::OtherOwnerStopped, ctx);
-        }
     }
 
     // ---- reload ----------------------------------------------------------------------------------------------
@@ -930,7 +739,7 @@ impl Instance {
     pub(crate) fn settle(&mut self, ctx: &mut Context<'_>) {
         let length = self.master_down_interval();
         match &mut self.state {
-            State::Master(_) => self.answer(ctx),
+            State::Master(_) => self.advertise(ctx),
             State::Backup(backup) => (backup.down_at, backup.length) = (ctx.start() + length, length),
             State::Init | State::Fault => {}
         }
@@ -969,7 +778,7 @@ impl Instance {
     }
 
     /// For what a peer can cause.
-    fn report_limited(&mut self, event: InstanceEvent, ctx: &mut Context<'_>) {
+    pub(super) fn report_limited(&mut self, event: InstanceEvent, ctx: &mut Context<'_>) {
         if self.log.allows(ctx.now) {
             self.report(event, ctx);
         }

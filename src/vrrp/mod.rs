@@ -15,6 +15,7 @@ pub mod report;
 
 mod announce;
 mod encode;
+mod hear;
 mod holdings;
 mod instance;
 mod links;

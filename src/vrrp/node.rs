@@ -13,14 +13,17 @@ use crate::wire;
 
 use super::announce::Announcer;
 use super::holdings::Holdings;
-use super::instance::{Context, Instance, State, announceable};
+use super::instance::{Context, Instance, LogLimits, State, announceable};
 use super::io::{
-    Action, Failure, Input, Link, Notified, PacketMeta, RunId, ScriptEnd, ScriptSignal, Snapshot, SocketKey,
+    Action, Failure, Input, Link, Notified, PacketMeta, Role, RunId, ScriptEnd, ScriptSignal, Snapshot, SocketKey,
     SocketSpec, Statistics, View, Wake,
 };
 use super::links::Links;
 use super::receive::{Datagram, Expectations, inspect};
 use super::report::{Event, InstanceEvent, LinkEvent, ScriptEvent};
+
+const ENETDOWN: i32 = 100;
+const ENETUNREACH: i32 = 101;
 
 /// No deadline.
 pub(crate) const NEVER: Instant = Instant::from_nanos(u64::MAX);
@@ -50,6 +53,10 @@ pub struct Node {
     routes: BTreeMap<(SocketKey, u8), Vec<usize>>,
     /// From how late the loop matters to some instance (`timer_expired_backup`).
     pub(crate) lateness_limit: Option<Duration>,
+    /// How far ahead an advert may be that leaves in company.
+    horizon: Duration,
+    /// Bounds what strangers can make us log.
+    log: LogLimits,
 }
 
 /// Where the process is in its life.
@@ -82,6 +89,8 @@ impl Node {
             broken_sockets: Vec::new(),
             routes: BTreeMap::new(),
             lateness_limit: None,
+            horizon: Duration::ZERO,
+            log: LogLimits::default(),
         };
         let config = Arc::clone(&node.config);
         node.instances =
@@ -154,6 +163,11 @@ impl Node {
         })
     }
 
+    /// The state of every instance, in configuration order.
+    pub fn roles(&self) -> impl Iterator<Item = Role> + '_ {
+        self.instances.iter().map(Instance::role)
+    }
+
     /// Of each tracking script, in configuration order: whether it counts as good (none before its first result), and
     /// whether it runs.
     pub fn scripts(&self) -> impl Iterator<Item = (Option<bool>, bool)> {
@@ -211,6 +225,7 @@ impl Node {
             self.virtuals.extend(instance.held_addresses().map(|va| (va.interface, va.cidr.address)));
         }
         self.lateness_limit = self.instances.iter().filter_map(Instance::lateness_limit).min();
+        self.horizon = self.instances.iter().map(Instance::slack).max().unwrap_or_default();
     }
 
     pub(crate) fn dependents_of(&self, name: IfName) -> Vec<usize> {
@@ -388,7 +403,7 @@ impl Node {
             return;
         }
         // what is nearly due leaves in the same wake-up: early, never late
-        let horizon = now + self.instances.iter().map(Instance::slack).max().unwrap_or_default();
+        let horizon = now + self.horizon;
         for i in 0..self.due.len() {
             if self.due.get(i).is_some_and(|&at| at <= horizon)
                 && self.instances.get(i).is_some_and(Instance::is_master)
@@ -432,21 +447,23 @@ impl Node {
             return;
         }
         let family = meta.socket.family;
-        let too_short = Action::Report(Event::TooShort(family, bytes.len()));
+        let too_short = Event::TooShort(family, bytes.len());
         let (header, payload) = match family {
             Family::V6 => (None, bytes),
             Family::V4 => match wire::ipv4::Header::parse(bytes) {
                 Ok((header, payload)) => (Some(header), payload),
-                Err(_) => return out.push(too_short),
+                Err(_) => return self.report_limited(too_short, now, out),
             },
         };
         let ah = header.is_some_and(|header| header.protocol == wire::ipv4::PROTOCOL_AH);
         let behind_ah = if ah { payload.get(24..).unwrap_or_default() } else { payload };
-        let Some(vrid) = wire::vrrp::vrid(behind_ah) else { return out.push(too_short) };
+        let Some(vrid) = wire::vrrp::vrid(behind_ah) else {
+            return self.report_limited(too_short, now, out);
+        };
         let Some(i) = self.route(meta, vrid) else {
             if self.config.log_unknown_vrids {
                 let link = meta.socket.link.and_then(|index| self.links.name_of(index));
-                out.push(Action::Report(Event::UnknownVrid { vrid, link, source: meta.source }));
+                self.report_limited(Event::UnknownVrid { vrid, link, source: meta.source }, now, out);
             }
             return;
         };
@@ -467,6 +484,12 @@ impl Node {
                 Err(flaw) => instance.report_flaw(meta.source, flaw, ctx),
             }
         });
+    }
+
+    fn report_limited(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
+        if self.log.allows(now) {
+            out.push(Action::Report(event));
+        }
     }
 
     /// Whose packet it is. Instances that share a VRID on a socket are told apart by their peers.
@@ -662,8 +685,12 @@ impl Node {
             Failure::Send { instance, destination, errno } => {
                 let errno = *errno;
                 let peer = (!destination.is_multicast()).then_some(*destination);
+                // keepalived: that a last advert could not leave by a link that is down goes without saying
+                let expected = matches!(errno, ENETDOWN | ENETUNREACH);
                 self.with(instance.0, now, out, |instance, ctx| {
-                    instance.report_failure(InstanceEvent::SendFailed { peer, errno }, ctx);
+                    if instance.is_master() || !expected {
+                        instance.report_failure(InstanceEvent::SendFailed { peer, errno }, ctx);
+                    }
                 });
             }
             Failure::AddAddress(holding, errno) => {

@@ -115,6 +115,8 @@ fn checked(datagram: &Datagram<'_>, expect: Expectations<'_>) -> Result<Heard, F
 
     let interval = match config.version {
         Version::V2 => config.advert_interval,
+        // an interval of nothing would make us MASTER at once
+        Version::V3 if advert.max_advertise() == Centis(0) => config.advert_interval,
         Version::V3 => advert.max_advertise(),
     };
     let id = datagram.header.map(|header| header.id);

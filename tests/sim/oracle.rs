@@ -34,7 +34,7 @@ pub(crate) fn after_each_step(lan: &mut Lan, id: usize, local: Instant, actions:
     let router = &mut lan.routers[id];
     let Some(node) = router.node.as_ref() else { return };
     let before = std::mem::take(&mut router.roles);
-    router.roles = node.views().map(|view| view.role).collect();
+    router.roles = node.roles().collect();
     router.last_advert.resize(router.roles.len(), None);
     cadence(router, local, actions);
     let instances = router.config.instances.len();
