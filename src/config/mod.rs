@@ -17,6 +17,7 @@ pub mod reader;
 pub mod recording;
 pub mod resolve;
 pub mod script_line;
+pub mod shapes;
 pub mod source;
 pub mod text;
 pub mod tree;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::line::{self, Line, NextWord, Part};
+use super::shapes::{self, Shape, Shapes};
 use crate::diag::{Code, Diagnostics, Span};
 
 /// One word, with the place it was written at.
@@ -75,103 +76,6 @@ pub const MAX_DEPTH: usize = 32;
 /// A configuration may have this many words; a line counts as one more.
 pub const MAX_WORDS: usize = 8_000_000;
 
-/// What may follow a keyword.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    /// A block of statements.
-    Block,
-    /// A block of entries that are no keywords.
-    List,
-    /// Anything else.
-    Other,
-}
-
-/// Where a block is written, and which keywords open one there.
-const BLOCKS: &[(&str, &[&str])] = &[
-    (
-        "",
-        &[
-            "global_defs",
-            "track_group",
-            "vrrp_sync_group",
-            "garp_group",
-            "vrrp_instance",
-            "vrrp_script",
-            "vrrp_track_process",
-            "SSL",
-            "virtual_server",
-            "bfd_instance",
-            "track_file",
-            "vrrp_track_file",
-        ],
-    ),
-    ("vrrp_instance", &["authentication", "auth_hmac"]),
-    ("virtual_server", &["real_server"]),
-    (
-        "real_server",
-        &[
-            "MISC_CHECK",
-            "SMTP_CHECK",
-            "TCP_CHECK",
-            "PING_CHECK",
-            "UDP_CHECK",
-            "HTTP_GET",
-            "SSL_GET",
-            "DNS_CHECK",
-            "FILE_CHECK",
-            "BFD_CHECK",
-        ],
-    ),
-    ("SMTP_CHECK", &["host"]),
-    ("HTTP_GET", &["url"]),
-    ("SSL_GET", &["url"]),
-];
-
-/// The same for lists of entries.
-const LISTS: &[(&str, &[&str])] = &[
-    (
-        "",
-        &[
-            "static_ipaddress",
-            "static_routes",
-            "static_rules",
-            "linkbeat_interfaces",
-            "interface_up_down_delays",
-            "virtual_server_group",
-        ],
-    ),
-    ("global_defs", &["notification_email"]),
-    ("track_group", &["group"]),
-    ("garp_group", &["interfaces"]),
-    ("vrrp_sync_group", &["group", "track_interface", "track_script", "track_file", "track_process", "track_bfd"]),
-    (
-        "vrrp_instance",
-        &[
-            "unicast_peer",
-            "track_interface",
-            "track_script",
-            "track_file",
-            "track_process",
-            "track_bfd",
-            "virtual_ipaddress",
-            "virtual_ipaddress_excluded",
-            "virtual_routes",
-            "virtual_rules",
-        ],
-    ),
-];
-
-fn shape(parent: &str, keyword: &str) -> Shape {
-    let listed = |table: &[(&str, &[&str])]| {
-        table.iter().any(|(block, keywords)| *block == parent && keywords.contains(&keyword))
-    };
-    match () {
-        () if listed(BLOCKS) => Shape::Block,
-        () if listed(LISTS) => Shape::List,
-        () => Shape::Other,
-    }
-}
-
 /// Builds the tree, one line at a time.
 #[derive(Debug, Default)]
 pub struct Builder {
@@ -198,7 +102,7 @@ struct Frame {
 /// What a block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inside {
-    Statements,
+    Statements(&'static Shapes),
     Entries,
     /// The block of a keyword nobody knows.
     Anything,
@@ -206,7 +110,7 @@ enum Inside {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Expects {
-    /// No brace may follow: at the start, after `}`, after an entry.
+    /// No brace may follow: at the start, after `}`, after an entry, after a keyword that takes none.
     #[default]
     NoBrace,
     /// A brace may follow: the keyword is none of ours to know.
@@ -272,17 +176,16 @@ impl Builder {
         {
             self.include_check = Some(statement.args.clone());
         }
-        let shape = match self.open.last() {
-            None => shape("", &statement.keyword.text),
-            Some(frame) if frame.inside == Inside::Statements => {
-                shape(&frame.statement.keyword.text, &statement.keyword.text)
-            }
-            Some(_) => Shape::Other,
-        };
-        self.expects = match (shape, self.open.last().map(|frame| frame.inside)) {
-            (_, Some(Inside::Entries)) => Expects::NoBrace,
-            (Shape::Other, _) => Expects::MaybeBrace,
-            (shape, _) => Expects::Brace(shape),
+        let keyword = statement.keyword.text.as_str();
+        let inside = self.open.last().map_or_else(|| Inside::Statements(shapes::of("")), |frame| frame.inside);
+        self.expects = match inside {
+            Inside::Entries => Expects::NoBrace,
+            Inside::Anything => Expects::MaybeBrace,
+            Inside::Statements(shapes) => match shapes.get(keyword) {
+                Some(Shape::Line) => Expects::NoBrace,
+                Some(shape) => Expects::Brace(*shape),
+                None => Expects::MaybeBrace,
+            },
         };
         self.siblings().push(statement);
     }
@@ -338,7 +241,8 @@ impl Builder {
         diagnostics
             .error(Code::MISSING_OPEN_BRACE, last.span, format!("'{keyword}' is not followed by '{{'"))
             .help(format!("write '{{' after it; what follows is read as the body of '{keyword}'"));
-        self.begin(at, inside(shape));
+        let inside = inside(shape, keyword);
+        self.begin(at, inside);
     }
 
     fn open_brace(&mut self, span: Span, diagnostics: &mut Diagnostics) {
@@ -348,7 +252,10 @@ impl Builder {
         }
         let expects = std::mem::take(&mut self.expects);
         let inside = match expects {
-            Expects::Brace(shape) => inside(shape),
+            Expects::Brace(shape) => match self.siblings().last() {
+                Some(last) => inside(shape, &last.keyword.text),
+                None => Inside::Anything,
+            },
             Expects::MaybeBrace => Inside::Anything,
             Expects::NoBrace => {
                 let diagnostic = diagnostics.error(
@@ -410,11 +317,11 @@ impl Builder {
     }
 }
 
-fn inside(shape: Shape) -> Inside {
+fn inside(shape: Shape, keyword: &str) -> Inside {
     match shape {
-        Shape::Block => Inside::Statements,
+        Shape::Block => Inside::Statements(shapes::of(keyword)),
         Shape::List => Inside::Entries,
-        Shape::Other => Inside::Anything,
+        Shape::Line => Inside::Anything,
     }
 }
 
@@ -426,5 +333,5 @@ fn misplaced(statements: &[Statement]) -> Option<&Word> {
 /// Whether a keyword can only begin a block of the top level.
 fn is_top_level(keyword: &Word) -> bool {
     // track_file is a list in other blocks as well.
-    shape("", &keyword.text) == Shape::Block && keyword.text != "track_file"
+    keyword.text != "track_file" && shapes::of("").get(keyword.text.as_str()) == Some(&Shape::Block)
 }
