@@ -2,7 +2,7 @@
 //! side. Needs root. Every LAN keeps a capture, the configurations and the logs; a failing test says where they are.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "the bench and this suite use different parts")]
+#[allow(dead_code, unused_imports, reason = "the bench and this suite use different parts")]
 mod lan;
 
 mod bytes;

@@ -46,6 +46,17 @@ pub(crate) fn advert_v2(vrid: u8, priority: u8, interval: u8, address: [u8; 4]) 
     packet
 }
 
+/// A version 3 advert of one IPv4 address to 224.0.0.18, checksum and all; the interval is in centiseconds.
+pub(crate) fn advert_v3(source: [u8; 4], vrid: u8, priority: u8, interval: u16, address: [u8; 4]) -> Vec<u8> {
+    let [high, low] = interval.to_be_bytes();
+    let mut packet = vec![0x31, vrid, priority, 1, high, low, 0, 0];
+    packet.extend(address);
+    let pseudo_header = [&source[..], &[224, 0, 0, 18, 0, 112, 0, 12]].concat();
+    let sum = checksum(&[pseudo_header, packet.clone()].concat());
+    packet[6..8].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
 /// Sends frames out of a host's eth0.
 pub(crate) struct Injector {
     socket: socket2::Socket,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use frame::{Advert, Frame};
-pub(crate) use inject::{Flood, Injector, advert_v2, multicast_frame};
+pub(crate) use inject::{Flood, Injector, advert_v2, advert_v3, multicast_frame};
 pub(crate) use router::{DEBIAN, Kind, Router};
 pub(crate) use watch::{Seen, now};
 
@@ -150,6 +150,11 @@ impl Lan {
         let done = Command::new("ip").args(&all).output().expect("ip runs");
         assert!(done.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    /// Runs many `ip` commands on a host at once.
+    pub(crate) fn ip_batch(&self, host: char, commands: &str) {
+        space::ip_batch(Some(self.space(host)), commands);
     }
 
     /// Runs `work` on a thread in a host's namespace.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -36,10 +37,11 @@ impl Kind {
 
 /// A running daemon. Dropping it kills it.
 pub(crate) struct Router {
-    pub(crate) host: char,
     pub(crate) pid: Pid,
     child: Mutex<Child>,
     reader: Option<std::thread::JoinHandle<()>>,
+    /// Nobody reads what it says.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Router {
@@ -58,14 +60,16 @@ impl Router {
         let out = child.stdout.take().expect("piped");
         let err = child.stderr.take().expect("piped");
         let story = Arc::clone(&lan.story);
+        let deaf = Arc::new(AtomicBool::new(false));
+        let ear = Arc::clone(&deaf);
         let reader = std::thread::spawn(move || {
             std::thread::scope(|scope| {
-                scope.spawn(|| follow(out, host, &log, &story));
-                follow(err, host, &log, &story);
+                scope.spawn(|| follow(out, host, &log, &story, &ear));
+                follow(err, host, &log, &story, &ear);
             });
         });
         let pid = Pid::from_raw(child.id() as i32);
-        Self { host, pid, child: Mutex::new(child), reader: Some(reader) }
+        Self { pid, child: Mutex::new(child), reader: Some(reader), deaf }
     }
 
     /// Sends a signal to the parent process.
@@ -107,6 +111,16 @@ impl Router {
         None
     }
 
+    /// From now on nobody reads what it says.
+    pub(crate) fn stop_reading(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// Undoes [`Self::stop_reading`].
+    pub(crate) fn read_on(&self) {
+        self.deaf.store(false, Ordering::Relaxed);
+    }
+
     /// Does it still run?
     pub(crate) fn is_alive(&self) -> bool {
         self.lock().try_wait().expect("it is our child").is_none()
@@ -119,6 +133,7 @@ impl Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
+        self.read_on();
         if self.is_alive() {
             self.kill_all();
         }
@@ -151,10 +166,13 @@ fn family(pid: Pid) -> Vec<Pid> {
     all
 }
 
-fn follow(stream: impl std::io::Read, host: char, log: &Path, story: &Story) {
+fn follow(stream: impl std::io::Read, host: char, log: &Path, story: &Story, deaf: &AtomicBool) {
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file");
     for line in BufReader::new(stream).split(b'\n') {
         let Ok(line) = line else { return };
+        while deaf.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let text = String::from_utf8_lossy(&line).into_owned();
         let at = now();
         let _ = writeln!(file, "{:.6} {text}", at.as_secs_f64());
