@@ -9,7 +9,7 @@ use nix::net::if_::if_indextoname;
 use socket2::{Domain, Socket, Type};
 
 use super::clock;
-use super::mmsg::{Destination, Outgoing, SendBatch};
+use super::mmsg::{Destination, Outgoing, SendBatch, set_send_buffer};
 use crate::addr::IfIndex;
 use crate::time::{Duration, Instant};
 use crate::vrrp::io::Announcement;
@@ -39,6 +39,7 @@ impl Announcer {
     /// Opens the packet socket. It is bound to no protocol, so nothing ever comes in by it.
     pub(crate) fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking(), None)?;
+        set_send_buffer(&socket)?;
         let (batch, frames, forwarding) = (SendBatch::default(), Vec::new(), BTreeMap::new());
         Ok(Self { socket: socket.into(), batch, frames, forwarding })
     }

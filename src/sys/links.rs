@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::netlink::Tuning;
 use super::netlink::message::{Address, Change, IFAPROT_KEEPALIVED};
 use super::netlink::requests::{Request, Requests, WINDOW};
 use crate::model::vrrp::{AddressFlags, VirtualAddress};
@@ -10,13 +11,13 @@ use crate::vrrp::io::{Failure, Holding, Link, Snapshot};
 
 /// All links and addresses of this network namespace.
 pub fn snapshot() -> io::Result<Snapshot> {
-    Ok(Requests::open()?.dump()?.snapshot())
+    Ok(Requests::open(Tuning::default())?.dump()?.snapshot())
 }
 
 /// Addresses that carry keepalived's mark: what a run that crashed has left, while no daemon runs here. Kernels before
 /// 5.18 keep no mark; there it finds none.
 pub fn leftovers() -> io::Result<Vec<Holding>> {
-    let dump = Requests::open()?.dump()?;
+    let dump = Requests::open(Tuning::default())?.dump()?;
     let marked = dump.addresses.iter().filter(|address| address.protocol == Some(IFAPROT_KEEPALIVED));
     Ok(marked.filter_map(|address| holding(&dump.links, address)).collect())
 }
@@ -27,7 +28,7 @@ pub fn remove_blocking(holdings: &[Holding]) -> Vec<Failure> {
     let failed = |holding: &Holding, error: &io::Error| {
         Failure::RemoveAddress(holding.clone(), error.raw_os_error().unwrap_or(libc::EIO))
     };
-    let mut requests = match Requests::open() {
+    let mut requests = match Requests::open(Tuning::default()) {
         Ok(requests) => requests,
         Err(error) => return holdings.iter().map(|holding| failed(holding, &error)).collect(),
     };

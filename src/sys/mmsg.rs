@@ -6,9 +6,12 @@
 #![allow(unsafe_code)]
 
 use std::mem::{offset_of, size_of, zeroed};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::{fmt, io, ptr};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::Socket;
 
 use crate::addr::IfIndex;
 
@@ -360,10 +363,9 @@ impl ReceiveBatch {
     }
 }
 
-/// An address for `bind`: IPv6 groups need their link.
-pub(crate) fn socket_address(address: IpAddr, link: IfIndex) -> SocketAddr {
-    match address {
-        IpAddr::V4(address) => SocketAddr::new(address.into(), 0),
-        IpAddr::V6(address) => std::net::SocketAddrV6::new(address, 0, 0, link.0).into(),
-    }
+/// Makes room for some thousand datagrams that a slow network card has not yet sent, as far as we may.
+pub(crate) fn set_send_buffer(socket: &Socket) -> io::Result<()> {
+    const SIZE: usize = 4 << 20;
+    setsockopt(socket, sockopt::SndBufForce, &SIZE).or_else(|_| setsockopt(socket, sockopt::SndBuf, &SIZE))?;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The raw sockets of VRRP: one pair for all instances that share an interface and a group or an own address. How they
-//! are made is in `open`.
+//! are made is in `open`. Receive sockets have no filter: the kernel matches protocol, device and group, and every datagram
+//! that is left moves a counter.
 //!
 //! Adverts that are due together leave in one `sendmmsg` for each socket; what waits comes in through `recvmmsg`. The
 //! readiness of each receive socket is tokio's, edge-triggered, so a wake-up costs no system call to find the socket.

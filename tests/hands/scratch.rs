@@ -5,8 +5,9 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use keepalived_rs::sys::links;
 use nix::sched::{CloneFlags, setns, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -70,6 +71,8 @@ impl Peer {
         run(&format!("ip link add dev {near} address {mac} type veth peer name b0 netns {path}"));
         peer.run(|| run("ip link set b0 up"));
         run(&format!("ip link set {near} up"));
+        // Before a link runs it drops what is sent.
+        eventually(|| runs(near) && peer.run(|| runs("b0")));
         peer
     }
 
@@ -94,6 +97,19 @@ impl Peer {
             socket.set_recv_buffer_size(4 << 20).unwrap();
             Capture(socket)
         })
+    }
+}
+
+fn runs(name: &str) -> bool {
+    links::snapshot().unwrap().links.iter().any(|link| link.name.as_str() == name && link.up)
+}
+
+/// Waits until something is so.
+fn eventually(is_so: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < LIMIT, "it never came to be");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

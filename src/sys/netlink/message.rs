@@ -296,3 +296,96 @@ fn append(buffer: &mut Vec<u8>, request: RouteNetlinkMessage, flags: u16, sequen
     buffer.resize(start + message.buffer_len().next_multiple_of(4), 0);
     message.serialize(&mut buffer[start..]);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(datagram: &[u8]) -> Vec<(Header, Told)> {
+        let mut all = Vec::new();
+        parse(datagram, |header, told| all.push((header, told)));
+        all
+    }
+
+    /// A message with its header: kind, flags 0, sequence 7, port 9.
+    fn message(kind: u16, payload: &[&[u8]]) -> Vec<u8> {
+        let payload = payload.concat();
+        let length = (HEADER_LEN + payload.len()) as u32;
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend([kind.to_ne_bytes(), 0_u16.to_ne_bytes()].concat());
+        bytes.extend([7_u32.to_ne_bytes(), 9_u32.to_ne_bytes()].concat());
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = [(4 + value.len() as u16).to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// ifinfomsg of link 5, Ethernet, up and running.
+    fn link_info(family: u8) -> Vec<u8> {
+        let mut bytes = vec![family, 0, 1, 0, 5, 0, 0, 0];
+        bytes.extend((libc::IFF_UP as u32 | libc::IFF_RUNNING as u32).to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes
+    }
+
+    #[test]
+    fn a_link_that_says_no_mtu_is_passed_over() {
+        let name = attribute(IFLA_IFNAME, b"wlan0\0");
+        let mtu = attribute(IFLA_MTU, &1500_u32.to_ne_bytes());
+        assert_eq!(all(&message(RTM_NEWLINK, &[&link_info(0), &name])), []);
+        let told = all(&message(RTM_NEWLINK, &[&link_info(0), &name, &mtu]));
+        assert!(
+            matches!(told.as_slice(), [(_, Told::Link(link))] if link.up && link.mac == Mac::default()),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_a_bridge_says_of_its_ports_is_not_about_the_link() {
+        const AF_BRIDGE: u8 = 7;
+        assert_eq!(all(&message(RTM_DELLINK, &[&link_info(AF_BRIDGE)])), []);
+        let header = Header { sequence: 7, port: 9, interrupted: false };
+        assert_eq!(all(&message(RTM_DELLINK, &[&link_info(0)])), [(header, Told::LinkGone(IfIndex(5)))]);
+    }
+
+    #[test]
+    fn an_attribute_of_the_wrong_length_does_not_hide_the_message() {
+        let header = [2, 24, 0x80, 0, 5, 0, 0, 0];
+        let own = attribute(IFA_LOCAL, &[10, 0, 0, 1]);
+        let odd = attribute(IFA_ADDRESS, &[1, 2, 3]);
+        let told = all(&message(RTM_NEWADDR, &[&header, &odd, &own]));
+        let cidr = Cidr { address: [10, 0, 0, 1].into(), prefix: 24 };
+        assert!(matches!(told.as_slice(), [(_, Told::Address(address))] if address.cidr == cidr), "{told:?}");
+    }
+
+    #[test]
+    fn answers_say_errno_and_several_messages_share_a_datagram() {
+        let answer = |errno: i32| message(NLMSG_ERROR, &[&(-errno).to_ne_bytes(), &[0; HEADER_LEN]]);
+        let told: Vec<_> = all(&[answer(0), answer(libc::EEXIST)].concat()).into_iter().map(|(_, told)| told).collect();
+        assert_eq!(told, [Told::Answer(0), Told::Answer(libc::EEXIST)]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_can_stop_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            all(&bytes);
+        }
+
+        #[test]
+        fn no_payload_can_stop_the_reader(
+            kind in prop_oneof![Just(RTM_NEWLINK), Just(RTM_DELLINK), Just(RTM_NEWADDR), Just(RTM_DELADDR),
+                Just(NLMSG_ERROR), Just(NLMSG_DONE)],
+            payload in proptest::collection::vec(any::<u8>(), 0..120),
+        ) {
+            all(&message(kind, &[&payload]));
+        }
+    }
+}

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::addr::{Cidr, IfIndex};
+use crate::time::Duration;
 use crate::vrrp::io::{Announcement, Failure, Holding, Link, Snapshot};
 
 /// Something to do, in the order of submission.
@@ -64,6 +65,24 @@ pub enum Event {
     Synced(u64),
 }
 
+/// What tests change to see what happens when the kernel must drop something.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Receive buffer for notifications. It is a limit, not an allocation: room for some ten thousand changes at once.
+    pub notifications: usize,
+    /// Receive buffer for answers.
+    pub answers: usize,
+    /// How long the kernel may take for an answer.
+    pub answer_limit: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { notifications: 16 << 20, answers: 1 << 20, answer_limit: Duration::from_secs(2) }
+    }
+}
+
 /// The hand that gives orders to the kernel's thread. Dropping it lets the thread finish what was ordered.
 #[derive(Debug)]
 pub struct Kernel {
@@ -83,19 +102,18 @@ pub struct KernelEvents {
 impl Kernel {
     /// Starts listening and the thread. The first event is [`Event::Machine`]; nothing that happens after it is missed.
     pub fn start() -> io::Result<(Self, KernelEvents)> {
-        Self::start_with(None)
+        Self::start_with(Tuning::default())
     }
 
-    /// As `start`, with another receive buffer for notifications: tests make a small one overflow.
+    /// As `start`.
     #[doc(hidden)]
-    pub fn start_with(receive_buffer: Option<usize>) -> io::Result<(Self, KernelEvents)> {
+    pub fn start_with(tuning: Tuning) -> io::Result<(Self, KernelEvents)> {
         let (orders, ordered) = std::sync::mpsc::channel();
         // Unbounded, and bounded by what the kernel tells while the loop is busy: a loop that never reads is dead.
         let (batches_out, batches) = unbounded_channel();
         let bell = Arc::new(worker::Bell::new()?);
         let overruns = Arc::new(AtomicU64::new(0));
-        let worker =
-            worker::Worker::new(ordered, Arc::clone(&bell), batches_out, Arc::clone(&overruns), receive_buffer)?;
+        let worker = worker::Worker::new(ordered, Arc::clone(&bell), batches_out, Arc::clone(&overruns), tuning)?;
         let thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || worker.run())?;
         let kernel = Self { orders: Some(orders), bell, overruns, thread: Some(thread) };
         Ok((kernel, KernelEvents { batches, ready: VecDeque::new() }))

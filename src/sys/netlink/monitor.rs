@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::Event;
 use super::message::{Address, Header, Told};
 use super::socket::RouteSocket;
+use super::{Event, Tuning};
 use crate::addr::{Cidr, IfIndex};
 use crate::vrrp::io::{Link, Snapshot};
 
 const RTNLGRP_LINK: u32 = 1;
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV6_IFADDR: u32 = 9;
-/// Room for some ten thousand changes at once. It is a limit, not an allocation.
-const RECEIVE_BUFFER: usize = 16 << 20;
 
 /// The notifications of links and addresses, as events.
 #[derive(Debug)]
@@ -41,9 +39,9 @@ pub(super) enum Heard {
 
 impl Monitor {
     /// Listens from now on.
-    pub(super) fn open(requests: u32, receive_buffer: Option<usize>) -> io::Result<Self> {
+    pub(super) fn open(requests: u32, tuning: Tuning) -> io::Result<Self> {
         let groups = [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR];
-        let socket = RouteSocket::open(receive_buffer.unwrap_or(RECEIVE_BUFFER), &groups)?;
+        let socket = RouteSocket::open(tuning.notifications, &groups, tuning.answer_limit)?;
         Ok(Self { socket, requests, links: BTreeMap::new(), removing: BTreeMap::new() })
     }
 

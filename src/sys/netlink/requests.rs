@@ -4,15 +4,15 @@ use std::io;
 
 use nix::errno::Errno;
 
+use super::Tuning;
 use super::message::{self, Change, Told};
-use super::socket::{ANSWER_LIMIT, Dump, RouteSocket};
+use super::socket::{Dump, RouteSocket};
 use crate::sys::clock;
 use crate::vrrp::io::{Failure, Holding};
 
-/// Requests in one send: few enough that the first announcement of many need not wait
-/// long, and that the answers fit the receive buffer of a process without privileges.
+/// Requests in one send: few enough that the first announcement of many need not wait long, and that the answers fit
+/// the receive buffer of a process without privileges.
 pub(crate) const WINDOW: usize = 32;
-const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// A change with the kernel's answer to it.
 #[derive(Debug)]
@@ -58,8 +58,8 @@ pub(crate) struct Requests {
 
 impl Requests {
     /// Opens the socket.
-    pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { socket: RouteSocket::open(RECEIVE_BUFFER, &[])?, bytes: Vec::new() })
+    pub(crate) fn open(tuning: Tuning) -> io::Result<Self> {
+        Ok(Self { socket: RouteSocket::open(tuning.answers, &[], tuning.answer_limit)?, bytes: Vec::new() })
     }
 
     /// What notifications carry that our requests caused.
@@ -104,7 +104,7 @@ impl Requests {
             requests.iter_mut().for_each(|request| _ = request.answer.get_or_insert(errno));
             return;
         }
-        let until = clock::now() + ANSWER_LIMIT;
+        let until = clock::now() + self.socket.answer_limit();
         let mut next = 0;
         while let Some(waiting) = requests[next..].iter().position(|request| request.answer.is_none()) {
             next += waiting;

@@ -14,8 +14,6 @@ use crate::sys::clock;
 use crate::time::{Duration, Instant};
 use crate::vrrp::io::{Link, Snapshot};
 
-/// How long the kernel may take for an answer.
-pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How often a dump that changes disturbed is begun again before the last one is taken as it is.
 const DUMP_TRIES: u32 = 10;
 /// The kernel makes dump datagrams of at most 32 KiB; a link with many virtual functions may be larger.
@@ -28,6 +26,8 @@ pub(crate) struct Dump {
     pub(crate) links: Vec<Link>,
     /// Every address, also those that are not usable yet.
     pub(crate) addresses: Vec<Address>,
+    /// Changes disturbed each try: something may be missing, and another dump is due later.
+    pub(crate) is_torn: bool,
 }
 
 impl Dump {
@@ -44,6 +44,7 @@ pub(crate) struct RouteSocket {
     socket: Socket,
     port: u32,
     sequence: u32,
+    answer_limit: Duration,
     datagram: Box<[u8]>,
 }
 
@@ -62,8 +63,8 @@ impl AsFd for RouteSocket {
 
 impl RouteSocket {
     /// Opens one with room for `receive_buffer` bytes of what the kernel says (as far as it lets us), joined to
-    /// `groups` (RTNLGRP_*).
-    pub(crate) fn open(receive_buffer: usize, groups: &[u32]) -> io::Result<Self> {
+    /// `groups` (RTNLGRP_*). An answer may take `answer_limit`.
+    pub(crate) fn open(receive_buffer: usize, groups: &[u32], answer_limit: Duration) -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         let address = socket.bind_auto()?;
         socket.set_non_blocking(true)?;
@@ -77,12 +78,17 @@ impl RouteSocket {
             socket.add_membership(*group)?;
         }
         let datagram = vec![0; DATAGRAM].into_boxed_slice();
-        Ok(Self { socket, port: address.port_number(), sequence: 0, datagram })
+        Ok(Self { socket, port: address.port_number(), sequence: 0, answer_limit, datagram })
     }
 
     /// Its port: what notifications carry that a request of this socket caused.
     pub(crate) const fn port(&self) -> u32 {
         self.port
+    }
+
+    /// How long an answer may take.
+    pub(crate) const fn answer_limit(&self) -> Duration {
+        self.answer_limit
     }
 
     /// A number for the next request; never 0, which notifications carry.
@@ -153,7 +159,8 @@ impl RouteSocket {
                     dump.addresses.push(address);
                 }
             })?;
-            if (links_whole && addresses_whole) || tries == 0 {
+            dump.is_torn = !links_whole || !addresses_whole;
+            if !dump.is_torn || tries == 0 {
                 return Ok(dump);
             }
         }
@@ -165,7 +172,7 @@ impl RouteSocket {
         let mut bytes = Vec::new();
         request(&mut bytes, sequence);
         self.send(&bytes)?;
-        let until = clock::now() + ANSWER_LIMIT;
+        let until = clock::now() + self.answer_limit;
         let (mut end, mut whole) = (None, true);
         while end.is_none() {
             if !self.wait(until)? {

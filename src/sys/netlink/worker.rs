@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::message::Change;
 use super::monitor::{Heard, Monitor};
 use super::requests::{Request, Requests, WINDOW};
-use super::{Event, Order};
+use super::{Event, Order, Tuning};
 use crate::addr::IfIndex;
 use crate::sys::announce::Announcer;
 use crate::vrrp::io::{Announcement, Holding};
@@ -25,7 +25,7 @@ use crate::vrrp::io::{Announcement, Holding};
 const NOTIFICATIONS: usize = 256;
 /// Announcements sent together.
 const ANNOUNCEMENTS: usize = 512;
-/// Between tries of a dump that fails.
+/// Between tries of a dump that fails, or that changes disturb.
 const RESYNC_PAUSE_MS: u16 = 200;
 
 /// Wakes the thread; rings once, however many orders come before it listens.
@@ -66,7 +66,7 @@ pub(super) struct Worker {
     announcer: Announcer,
     /// Addresses that could not be added: not announced.
     missing: BTreeSet<(IfIndex, IpAddr)>,
-    /// Notifications were lost and a dump has yet to make up for them.
+    /// Notifications were lost, or a dump was torn: another dump has yet to make up for it.
     stale: bool,
     overruns: Arc<AtomicU64>,
     events: Vec<Event>,
@@ -87,12 +87,14 @@ impl Worker {
         bell: Arc<Bell>,
         out: UnboundedSender<Vec<Event>>,
         overruns: Arc<AtomicU64>,
-        receive_buffer: Option<usize>,
+        tuning: Tuning,
     ) -> io::Result<Self> {
-        let mut requests = Requests::open()?;
+        let mut requests = Requests::open(tuning)?;
         // Listening before asking: what changes in between is told twice, not missed.
-        let mut monitor = Monitor::open(requests.port(), receive_buffer)?;
-        let snapshot = requests.dump()?.snapshot();
+        let mut monitor = Monitor::open(requests.port(), tuning)?;
+        let dump = requests.dump()?;
+        let stale = dump.is_torn;
+        let snapshot = dump.snapshot();
         monitor.learn(&snapshot);
         Ok(Self {
             ordered,
@@ -102,7 +104,7 @@ impl Worker {
             monitor,
             announcer: Announcer::open()?,
             missing: BTreeSet::new(),
-            stale: false,
+            stale,
             overruns,
             events: vec![Event::Machine(snapshot)],
             out,
@@ -171,12 +173,12 @@ impl Worker {
 
     fn resync(&mut self) {
         self.monitor.discard();
-        // Where it does not work, it is tried again after a pause.
+        // Where it does not work, it is tried again after a pause, or with the next notification.
         if let Ok(dump) = self.requests.dump() {
+            self.stale = dump.is_torn;
             let snapshot = dump.snapshot();
             self.monitor.learn(&snapshot);
             self.events.push(Event::Machine(snapshot));
-            self.stale = false;
         }
     }
 

@@ -19,7 +19,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::net::if_::if_indextoname;
@@ -29,7 +29,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::addr::{Family, IfIndex};
-use crate::sys::mmsg::socket_address;
+use crate::sys::mmsg::set_send_buffer;
 use crate::vrrp::io::{SocketKey, SocketScope, SocketSpec};
 
 const IPPROTO_VRRP: i32 = 112;
@@ -37,8 +37,6 @@ const IPPROTO_VRRP: i32 = 112;
 const CLASS: u8 = 0xc0;
 /// Where the checksum is in an advert.
 const CHECKSUM_OFFSET: libc::c_int = 6;
-/// Room for the adverts of a few thousand instances that a slow network card has not yet sent.
-const SEND_BUFFER: usize = 4 << 20;
 
 /// Registers a descriptor with the runtime.
 pub(super) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
@@ -83,9 +81,7 @@ pub(super) fn send_socket(key: &SocketKey) -> io::Result<OwnedFd> {
     // Nothing is ever read from it.
     socket.attach_filter(&[SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0)])?;
     socket.set_recv_buffer_size(0)?;
-    if setsockopt(&socket, sockopt::SndBufForce, &SEND_BUFFER).is_err() {
-        socket.set_send_buffer_size(SEND_BUFFER)?;
-    }
+    set_send_buffer(&socket)?;
     match key.family {
         Family::V4 => {
             socket.set_header_included_v4(true)?;
@@ -152,5 +148,13 @@ fn set_option<T>(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, 
     match unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, len) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// An address for `bind`: IPv6 groups need their link.
+fn socket_address(address: IpAddr, link: IfIndex) -> SocketAddr {
+    match address {
+        IpAddr::V4(address) => SocketAddr::new(address.into(), 0),
+        IpAddr::V6(address) => SocketAddrV6::new(address, 0, 0, link.0).into(),
     }
 }
