@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::reader::Spanned;
 use super::script_line::{ScriptLine, UserWords};
 use crate::addr::{Cidr, Family, IfName};
-use crate::diag::Span;
+use crate::diag::{Code, Diagnostics, Span};
 use crate::model::vrrp::{AddressFlags, Debounce, InitialState, OldUnicastChecksum, Version};
 
 /// A whole configuration as written.
@@ -617,6 +617,47 @@ pub struct BfdDraft {
     pub checker: bool,
 }
 
+impl BfdDraft {
+    /// A session of which only the name is known.
+    pub fn new(name: Spanned<String>) -> Self {
+        Self {
+            name,
+            neighbour: None,
+            source: None,
+            weight: None,
+            max_hops: None,
+            ttl: None,
+            multihop: false,
+            vrrp: false,
+            checker: false,
+        }
+    }
+
+    /// Says what is missing or does not fit; whether the session can be used.
+    pub fn is_usable(&self, diagnostics: &mut Diagnostics) -> bool {
+        let name = &self.name;
+        match self.neighbour {
+            None => {
+                let message = format!("bfd_instance {} has no neighbor_ip; it is dropped", name.value);
+                diagnostics.warning(Code::BFD_SESSION, name.span, message).help("add neighbor_ip ADDRESS");
+                false
+            }
+            // Said where it stands.
+            Some(None) => false,
+            Some(Some(neighbour)) => {
+                let other = |source: &Spanned<IpAddr>| Family::of(source.value) != Family::of(neighbour.value);
+                let source = self.source.filter(other);
+                if let Some(source) = source {
+                    let message =
+                        format!("source_ip of bfd_instance {} is of the other family; it is dropped", name.value);
+                    diagnostics.warning(Code::BFD_SESSION, source.span, message).label(neighbour.span, "the neighbour");
+                }
+                source.is_none()
+            }
+        }
+    }
+}
+
 /// A `garp_group`.
 #[derive(Clone, Debug)]
 pub struct GarpGroupDraft {
@@ -707,8 +748,12 @@ pub struct RealServerDraft {
 pub struct CheckerDraft {
     /// Its keyword.
     pub kind: Spanned<&'static str>,
+    /// The real server it is of.
+    pub server: Spanned<IpAddr>,
     /// `connect_ip`
     pub connect_ip: Option<Spanned<IpAddr>>,
+    /// `bindto`
+    pub bindto: Option<Spanned<IpAddr>>,
     /// `bind_if` was given.
     pub bind_if: bool,
     /// `misc_path`
@@ -719,6 +764,24 @@ pub struct CheckerDraft {
     pub urls: usize,
     /// What it looks up: `track_file`, `name`.
     pub target: Option<Spanned<String>>,
-    /// `min_reply_length` above `max_reply_length`.
+    /// `min_reply_length` and `max_reply_length`.
     pub lengths: (Option<Spanned<u32>>, Option<u32>),
+    /// How many `track_file`s and `bfd_instance`s had been defined before it.
+    pub defined_before: (usize, usize),
+}
+
+/// A `url`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UrlDraft {
+    /// `path` was given.
+    pub has_path: bool,
+    /// `digest` was given.
+    pub has_digest: bool,
+}
+
+impl RealServerDraft {
+    /// A server of which only the address is known.
+    pub fn new(address: Spanned<IpAddr>, port: u16, method: Option<String>) -> Self {
+        Self { address, port, weight: None, method, notify: NotifyDraft::default(), checkers: Vec::new() }
+    }
 }

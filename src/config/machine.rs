@@ -20,6 +20,8 @@ pub trait Machine {
     fn own_user(&self) -> User;
     /// The full host name.
     fn host_name(&self) -> String;
+    /// Whether a directory exists.
+    fn has_directory(&self, path: &Path) -> bool;
     /// Finds a script and judges it for the user who shall run it. `path` is the first word of the command; one without
     /// a `/` is looked for in `PATH`.
     fn script(&self, path: &Path, user: User, use_symlink_paths: bool) -> Result<FoundScript, ScriptProblem>;
@@ -95,8 +97,12 @@ pub struct FakeMachine {
     pub users: BTreeMap<String, User>,
     /// Every user and group that is asked for exists, except `keepalived_script`.
     pub every_user_exists: bool,
-    /// Scripts that do not exist; all others do.
+    /// Scripts that do not exist, or directories whose scripts do not; all others do.
     pub missing_scripts: Vec<PathBuf>,
+    /// Interfaces that do not exist even where all others do.
+    pub missing_links: Vec<String>,
+    /// Names of the scripts that exist; none is all.
+    pub only_scripts: Option<Vec<String>>,
 }
 
 impl Default for FakeMachine {
@@ -125,6 +131,8 @@ impl Default for FakeMachine {
             users: [("root".to_owned(), User { uid: 0, gid: 0 })].into(),
             every_user_exists: false,
             missing_scripts: Vec::new(),
+            missing_links: Vec::new(),
+            only_scripts: None,
         }
     }
 }
@@ -132,7 +140,8 @@ impl Default for FakeMachine {
 impl Machine for FakeMachine {
     fn link(&self, name: &IfName) -> Option<Link> {
         let known = self.links.get(name.as_str());
-        known.or_else(|| self.links.get("eth0").filter(|_| self.every_link_exists)).cloned()
+        let made_up = self.every_link_exists && !self.missing_links.iter().any(|missing| missing == name.as_str());
+        known.or_else(|| self.links.get("eth0").filter(|_| made_up)).cloned()
     }
 
     fn link_names(&self) -> Vec<String> {
@@ -157,8 +166,14 @@ impl Machine for FakeMachine {
         "router.example".to_owned()
     }
 
+    fn has_directory(&self, path: &Path) -> bool {
+        ["/", "/etc", "/run", "/tmp", "/var", "/var/run", "/var/log", "/usr", "/dev/shm"].map(Path::new).contains(&path)
+    }
+
     fn script(&self, path: &Path, _user: User, _use_symlink_paths: bool) -> Result<FoundScript, ScriptProblem> {
-        if self.missing_scripts.iter().any(|missing| missing == path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let listed = self.only_scripts.as_ref().is_none_or(|names| names.iter().any(|known| *known == name));
+        if !listed || self.missing_scripts.iter().any(|missing| path.starts_with(missing)) {
             return Err(ScriptProblem::NotFound);
         }
         let searched = !path.as_os_str().as_encoded_bytes().contains(&b'/');

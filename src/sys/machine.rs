@@ -65,6 +65,10 @@ impl Machine for Host {
         unistd::gethostname().map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
+    fn has_directory(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
     fn script(&self, path: &Path, user: User, use_symlink_paths: bool) -> Result<FoundScript, ScriptProblem> {
         let searched = !path.as_os_str().as_bytes().contains(&b'/');
         let found = if searched { search(path).ok_or(ScriptProblem::NotFound)? } else { path.to_owned() };

@@ -224,11 +224,11 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
         value("vrrp_iptables", Value::Words("[<chain> [<chain>]]"), "use iptables, with these chains for in and out")
             .default("INPUT OUTPUT where no name follows")
             .optional()
-            .later(),
+            .keep(iptables),
         value("vrrp_ipsets", Value::Words("[<name> ...]"), "names of ipsets; none is no ipsets")
             .default("keepalived, and that with an ending")
             .optional()
-            .later(),
+            .keep(|_, v, r| say_nftables(v, r)),
         nft_table("nftables", "use nftables, with this table").default("keepalived").keep(once),
         number("nftables_priority", -2_147_483_648, U31, "priority of its chains").default("-1").later(),
         flag("nftables_ifindex", "know interfaces by number, not by name").later(),
@@ -474,6 +474,20 @@ fn once(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
             .warning(Code::REPEATED, span, format!("{} is given twice; the first counts", given.entry.name))
             .label(first, "first given here");
     }
+}
+
+/// keepalived without iptables: takes nftables instead, and says so.
+fn iptables(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    say_nftables(given, reader);
+    global.once.entry("nftables").or_insert(given.line.keyword.span);
+}
+
+fn say_nftables(given: &Given<'_>, reader: &mut Reader<'_>) {
+    let message = format!("{}: iptables is not used; nftables takes its place", given.entry.name);
+    reader
+        .diagnostics
+        .warning(Code::DEPRECATED, given.line.keyword.span, message)
+        .help("write nftables, and remove vrrp_iptables and vrrp_ipsets");
 }
 
 type ScriptSlot = Option<(crate::config::script_line::ScriptLine, ScriptPolicy)>;

@@ -9,6 +9,8 @@ use std::fmt;
 use crate::config::reader::{Given, Reader};
 
 pub mod address;
+pub mod bfd;
+pub mod checkers;
 pub mod global;
 pub mod lvs;
 pub mod root;
@@ -34,6 +36,14 @@ pub struct Keyword<D: 'static> {
     /// Puts the value into the draft; none where the effect is not built.
     pub apply: Option<Apply<D>>,
 }
+
+impl<D> Clone for Keyword<D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Keyword<D> {}
 
 /// Puts the value of one line into a draft.
 pub type Apply<D> = fn(&mut D, &Given<'_>, &mut Reader<'_>);
@@ -367,6 +377,18 @@ const fn with<const M: usize>(entries: &[Entry], more: Entry) -> [Entry; M] {
     all
 }
 
+/// One list of rows after another.
+const fn join<D: Copy, const A: usize, const B: usize, const ALL: usize>(first: &[D; A], second: &[D; B]) -> [D; ALL] {
+    assert!(ALL == A + B && A > 0);
+    let mut all = [first[0]; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = if at < A { first[at] } else { second[at - A] };
+        at += 1;
+    }
+    all
+}
+
 /// The blocks in which a word is a keyword, for "that belongs elsewhere".
 pub fn blocks_with(name: &str) -> Vec<&'static str> {
     let mut blocks = Vec::new();
@@ -400,5 +422,22 @@ pub fn each_block(mut show: impl FnMut(&'static str, &[&'static Entry])) {
         &track::VRRP_TRACK_PROCESS,
         &track::TRACK_GROUP,
         &static_::GARP_GROUP,
+        &lvs::VIRTUAL_SERVER,
+        &lvs::REAL_SERVER,
+        &lvs::SSL,
+        &checkers::TCP_CHECK,
+        &checkers::PING_CHECK,
+        &checkers::SMTP_CHECK,
+        &checkers::SMTP_HOST,
+        &checkers::UDP_CHECK,
+        &checkers::DNS_CHECK,
+        &checkers::MISC_CHECK,
+        &checkers::FILE_CHECK,
+        &checkers::BFD_CHECK,
+        &checkers::HTTP_GET,
+        &checkers::HTTP_URL,
+        &checkers::SSL_GET,
+        &checkers::SSL_URL,
+        &bfd::BFD_INSTANCE,
     );
 }

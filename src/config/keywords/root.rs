@@ -1,7 +1,9 @@
 //! The top level: every block, and the options of the process.
 
 use super::address::read_lines;
+use super::bfd::BFD_INSTANCE;
 use super::global::GLOBAL_DEFS;
+use super::lvs::{GROUP_LINES, SSL, VIRTUAL_SERVER, group_lines, new_service, service_key};
 use super::routes::{ROUTE_OPTIONS, RULE_OPTIONS, check_routes, check_rules};
 use super::static_::{DELAYS, GARP_GROUP, LINKBEAT, delays, linkbeat};
 use super::track::{
@@ -10,7 +12,8 @@ use super::track::{
 use super::vrrp::VRRP_INSTANCE;
 use super::{Block, Entry, Keyword, Value, block, flag, list, number, value};
 use crate::config::draft::{
-    Draft, GarpGroupDraft, InstanceDraft, NamedList, ScriptDraft, SyncGroupDraft, TrackerDraft,
+    BfdDraft, Draft, GarpGroupDraft, InstanceDraft, NamedList, ScriptDraft, ServerGroupDraft, SyncGroupDraft,
+    TrackerDraft,
 };
 use crate::config::reader::{Given, Reader, Spanned};
 use crate::diag::Code;
@@ -131,10 +134,48 @@ const TOP_ROWS: &[Keyword<Draft>] = &[
     )
     .options(DELAYS)
     .then(delays),
-    block("SSL", "{ ... }", "client certificates of SSL_GET").later(),
-    block("virtual_server_group", "<name> { ... }", "addresses and marks that make one service").later(),
-    block("virtual_server", "<address> <port> { ... }", "a load-balanced service").later(),
-    block("bfd_instance", "<name> { ... }", "a BFD session").later(),
+    block("SSL", "{ ... }", "client certificate of SSL_GET").keep(|d, g, r| {
+        let span = g.line.keyword.span;
+        let first = *d.ssl.get_or_insert(span);
+        if first != span {
+            let message = "there is another SSL block; this one counts";
+            r.diagnostics.warning(Code::REPEATED, span, message).label(first, "the first one is here");
+        }
+        r.read_body(&SSL, &mut (), g);
+    }),
+    named("virtual_server_group", "addresses and marks that make one service").options(GROUP_LINES).keep(|d, g, r| {
+        let Some(name) = name(g) else { return };
+        let mut group = ServerGroupDraft { name, entries: [0; 3], portless: false };
+        group_lines(&mut group, g, r);
+        d.server_groups.push(group);
+    }),
+    block("virtual_server", "<address> [<port>]|fwmark <number>|group <name> { ... }", "a load-balanced service").keep(
+        |d, g, r| {
+            let Some(key) = service_key(g, r) else { return };
+            let mut service = new_service(key);
+            r.read_body(&VIRTUAL_SERVER, &mut service, g);
+            d.virtual_servers.push(service);
+        },
+    ),
+    named("bfd_instance", "a session that tells at once when a neighbour is gone").keep(|d, g, r| {
+        let Some(name) = name(g) else { return };
+        if name.value.len() > 31 {
+            let message = "the name of a bfd_instance has at most 31 characters; the block is skipped";
+            r.error(Code::TEXT_TOO_LONG, name.span, message);
+            return;
+        }
+        if let Some(before) = d.bfd.iter().find(|b| b.name.value == name.value) {
+            let message = format!("there is another bfd_instance {}; this one is skipped", name.value);
+            r.error(Code::DUPLICATE_NAME, name.span, message).label(before.name.span, "the first one is here");
+            return;
+        }
+        let mut bfd = BfdDraft::new(name);
+        r.read_body(&BFD_INSTANCE, &mut bfd, g);
+        if bfd.is_usable(r.diagnostics) {
+            d.bfd.push(bfd);
+            r.define("track_bfd");
+        }
+    }),
 ];
 
 const fn named(name: &'static str, about: &'static str) -> Entry {

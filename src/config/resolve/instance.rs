@@ -474,9 +474,6 @@ impl<'a> Work<'a> {
             if without_interface {
                 self.warn(Code::VMAC_CONFLICT, span, "without an interface there is no VMAC");
             }
-            let text = "virtual MACs are not built yet; the addresses answer with the interface's own MAC";
-            self.lint(Code::VMAC_NOT_BUILT, span, text)
-                .help("hosts learn of a takeover by gratuitous ARP, as without use_vmac");
         }
         if let Some(span) = draft.vmac_xmit_base
             && (draft.use_vmac.is_none() && draft.use_ipvlan.is_none() || self.strict)

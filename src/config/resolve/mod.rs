@@ -7,6 +7,7 @@ mod clash;
 mod global;
 mod instance;
 mod scripts;
+mod servers;
 mod trackers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,10 @@ pub fn resolve(
         let context = Context { draft, machine, dynamic, missing };
         config.vrrp = Arc::new(vrrp(&context, &mut scripts, diagnostics));
     }
+    if options.checker {
+        servers::check(draft, &mut scripts, diagnostics);
+    }
+    trackers::check_bfd(draft, diagnostics);
     scripts.report_unsecured(diagnostics);
     config.global = Arc::new(global);
     refuse_where_asked(draft, options, diagnostics);
@@ -126,7 +131,9 @@ fn vrrp(context: &Context<'_>, scripts: &mut Scripts<'_>, diagnostics: &mut Diag
             instance::Work::new(instance, context, &tracked, groups.get(instance.name.value.as_str()), diagnostics);
         instances.extend(work.resolve(notify));
     }
-    trackers::check_other_lists(draft, diagnostics);
+    report_vmacs(draft, diagnostics);
+    let unusable_files = trackers::check_targets(context, diagnostics);
+    trackers::check_other_lists(draft, &unusable_files, diagnostics);
     clash::check(context, &mut instances, diagnostics);
     for instance in &instances {
         for track in &instance.track_scripts {
@@ -153,6 +160,21 @@ fn vrrp(context: &Context<'_>, scripts: &mut Scripts<'_>, diagnostics: &mut Diag
     }
 }
 
+/// Says once that virtual MACs are not built.
+fn report_vmacs(draft: &Draft, diagnostics: &mut Diagnostics) {
+    let place = |i: &super::draft::InstanceDraft| i.use_vmac.or(i.use_ipvlan.map(|ipvlan| ipvlan.span));
+    let mut wanting = draft.instances.iter().filter_map(|i| Some((&i.name.value, place(i)?)));
+    let Some((name, span)) = wanting.next() else { return };
+    let others = match wanting.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    let text = "virtual MACs are not built yet; addresses answer with the interface's own MAC";
+    diagnostics
+        .lint(Code::VMAC_NOT_BUILT, span, format!("({name}{others}) {text}"))
+        .help("hosts learn of a takeover by gratuitous ARP, as without use_vmac");
+}
+
 /// Interfaces that share a pace by `garp_group`.
 fn pacing(context: &Context<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<IfName, Pacing> {
     let mut pacing = BTreeMap::new();
@@ -163,6 +185,7 @@ fn pacing(context: &Context<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<IfNa
                 .help("add garp_interval or gna_interval");
             continue;
         }
+        let mut own = BTreeSet::new();
         for name in &group.interfaces {
             let interval = |micros: Option<u64>| Duration::from_micros(micros.unwrap_or(0));
             let entry = Pacing {
@@ -170,7 +193,8 @@ fn pacing(context: &Context<'_>, diagnostics: &mut Diagnostics) -> BTreeMap<IfNa
                 gna_interval: interval(group.gna_interval),
                 group: u32::try_from(number).ok(),
             };
-            if *pacing.entry(name.value).or_insert(entry) != entry {
+            let taken = *pacing.entry(name.value).or_insert(entry) != entry;
+            if !own.insert(name.value) || taken {
                 let message = format!("{} is in a garp_group already; this one does not get it", name.value);
                 diagnostics.warning(Code::GARP_GROUP, name.span, message);
             }

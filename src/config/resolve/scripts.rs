@@ -223,6 +223,28 @@ impl<'a> Scripts<'a> {
         }
     }
 
+    /// The scripts of a service or a server, which are only judged.
+    pub(super) fn check_servers(&mut self, name: &str, draft: &NotifyDraft, diagnostics: &mut Diagnostics) {
+        let global = self.global;
+        for (keyword, line) in &draft.scripts {
+            let what = format!("virtual_server {name}: {keyword}");
+            self.find(&what, line, None, &global.scripts, Absence::Logged, diagnostics);
+        }
+    }
+
+    /// The script of a checker, which is only judged.
+    pub(super) fn find_check(
+        &mut self,
+        what: &str,
+        line: &ScriptLine,
+        user: Option<&UserWords>,
+        absence: Absence,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let global = self.global;
+        self.find(what, line, user, &global.scripts, absence, diagnostics);
+    }
+
     /// A `vrrp_script` block.
     pub(super) fn tracked(&mut self, draft: &ScriptDraft, diagnostics: &mut Diagnostics) -> Tracked {
         let name = &draft.name;

@@ -1,7 +1,9 @@
 //! Scripts, lists of trackers, sync groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
+use super::Context;
 use super::scripts::{Scripts, Tracked};
 use crate::config::draft::{Draft, SyncGroupDraft, TrackLine};
 use crate::config::reader::Spanned;
@@ -139,9 +141,11 @@ pub(super) fn report_unknown<'n>(
 }
 
 /// Judges the lists of trackers whose effect is not built yet: their names must be defined.
-pub(super) fn check_other_lists(draft: &Draft, diagnostics: &mut Diagnostics) {
-    let files = by_name(draft.track_files.iter().map(|t| &t.name));
-    let processes = by_name(draft.track_processes.iter().map(|t| &t.name));
+pub(super) fn check_other_lists(draft: &Draft, unusable: &BTreeSet<&str>, diagnostics: &mut Diagnostics) {
+    let mut files = by_name(draft.track_files.iter().map(|t| &t.name));
+    files.retain(|name, _| !unusable.contains(name));
+    let mut processes = by_name(draft.track_processes.iter().map(|t| &t.name));
+    processes.retain(|name, _| !unusable.contains(name));
     let bfd = by_name(draft.bfd.iter().map(|t| &t.name));
     let scripts = by_name(draft.scripts.iter().map(|t| &t.name));
     let mut check = |who: &str, what, lines: &[TrackLine], names: &BTreeMap<&str, (usize, Span)>| {
@@ -168,6 +172,55 @@ pub(super) fn check_other_lists(draft: &Draft, diagnostics: &mut Diagnostics) {
         check(&g.name.value, "vrrp_track_process", &g.track_processes, &processes);
         check(&g.name.value, "bfd_instance", &g.track_bfd, &bfd);
     }
+}
+
+/// Judges `bfd_instance`s against each other.
+pub(super) fn check_bfd(draft: &Draft, diagnostics: &mut Diagnostics) {
+    let mut sessions = BTreeMap::new();
+    for bfd in &draft.bfd {
+        let Some(Some(neighbour)) = bfd.neighbour else { continue };
+        let source = bfd.source.map(|source| source.value);
+        let first = *sessions.entry((neighbour.value, source, bfd.multihop)).or_insert(neighbour.span);
+        if first != neighbour.span {
+            let message =
+                format!("bfd_instance {}: there is a session with {} already", bfd.name.value, neighbour.value);
+            diagnostics.warning(Code::BFD_SESSION, neighbour.span, message).label(first, "that one is here");
+        }
+        if let (Some(hops), Some(ttl)) = (bfd.max_hops, bfd.ttl)
+            && hops.value > i16::from(ttl)
+        {
+            let message = format!("bfd_instance {}: max_hops is above ttl; {ttl} is used", bfd.name.value);
+            diagnostics.warning(Code::BFD_SESSION, hops.span, message);
+        }
+    }
+}
+
+/// Judges `track_file`s and `vrrp_track_process`es: they must look at something. Those that cannot be used come back.
+pub(super) fn check_targets<'a>(context: &Context<'a>, diagnostics: &mut Diagnostics) -> BTreeSet<&'a str> {
+    let draft = context.draft;
+    let files = draft.track_files.iter().map(|tracker| (tracker, "track_file", "file"));
+    let processes = draft.track_processes.iter().map(|tracker| (tracker, "vrrp_track_process", "process"));
+    let mut unusable = BTreeSet::new();
+    for (tracker, block, keyword) in files.chain(processes) {
+        let name = tracker.name.value.as_str();
+        let Some(target) = &tracker.target else {
+            unusable.insert(name);
+            let message = format!("{block} {name} has no {keyword}; it is dropped");
+            diagnostics
+                .warning(Code::TRACKER_INCOMPLETE, tracker.name.span, message)
+                .help(format!("add a line: {keyword} ..."));
+            continue;
+        };
+        let directory = Path::new(&target.value).parent().filter(|directory| directory.is_absolute());
+        if let (true, Some(directory)) = (keyword == "file", directory)
+            && !context.machine.has_directory(directory)
+        {
+            unusable.insert(name);
+            let message = format!("track_file {name}: there is no directory {}; it is dropped", directory.display());
+            diagnostics.warning(Code::TRACKER_INCOMPLETE, target.span, message);
+        }
+    }
+    unusable
 }
 
 /// Reports a name that a list has twice; says nothing the first time.
@@ -204,11 +257,12 @@ pub(super) fn keep_used(
     let mut scripts = Vec::new();
     for (number, tracked) in tracked.into_iter().enumerate() {
         let Tracked::Found(script) = tracked else { continue };
+        let name = &draft.scripts[number].name;
+        let by_group = || draft.sync_groups.iter().flat_map(|g| &g.track_scripts).any(|t| t.name.value == name.value);
         if used[number] {
             new_number[number] = Some(ScriptId(scripts.len()));
             scripts.push(*script);
-        } else {
-            let name = &draft.scripts[number].name;
+        } else if !by_group() {
             // keepalived: reported after -t has ended.
             diagnostics
                 .lint(
