@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
@@ -168,10 +169,11 @@ impl Process {
             event = self.events.next() => Ok(Woken::Kernel(event)),
             result = self.scripts.ready() => Ok(Woken::Scripts(result)),
             result = self.parent.ready() => Ok(Woken::Parent(result)),
-            guard = self.signals.readable() => {
-                guard?.clear_ready();
-                Ok(Woken::Other)
-            }
+            // Left ready: all that wait are read in `hear_signals`, which asks the kernel only then.
+            guard = self.signals.readable() => guard.map(|mut guard| {
+                guard.retain_ready();
+                Woken::Other
+            }),
             Some(load) = self.loads.1.recv() => Ok(Woken::Load(load)),
         }
     }
@@ -194,10 +196,18 @@ impl Process {
             Woken::Load(load) => self.take_load(load),
             Woken::Other => {}
         }
-        while let Some(signal) = self.signals.get_ref().next()? {
-            self.signal(signal);
+        self.hear_signals()
+    }
+
+    fn hear_signals(&mut self) -> io::Result<()> {
+        let next = |signals: &Signals| signals.next()?.ok_or(io::Error::from(io::ErrorKind::WouldBlock));
+        loop {
+            match self.signals.try_io(Interest::READABLE, next) {
+                Ok(signal) => self.signal(signal),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
     }
 
     fn kernel_event(&mut self, event: Event) {
@@ -271,8 +281,10 @@ impl Process {
     /// Carries out what the engine wants, until it wants nothing more.
     fn perform_all(&mut self) {
         loop {
-            for action in std::mem::take(&mut self.actions) {
-                self.perform(action);
+            let mut actions = std::mem::take(&mut self.actions);
+            actions.drain(..).for_each(|action| self.perform(action));
+            if self.actions.is_empty() {
+                self.actions = actions;
             }
             self.send_adverts();
             let Some(failure) = self.failures.pop_front() else { break };
