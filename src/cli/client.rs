@@ -43,6 +43,10 @@ pub(super) fn status(parsed: &Parsed) -> u8 {
 /// Removes what a daemon that crashed has left. Does nothing while one runs.
 pub(super) fn cleanup(parsed: &Parsed) -> u8 {
     let options = &parsed.options;
+    if options.keep_vrrp {
+        println!("nothing is cleaned up: --dont-release-vrrp leaves addresses on purpose");
+        return 0;
+    }
     log::init(log::Settings {
         ident: "Keepalived".into(),
         facility: None,

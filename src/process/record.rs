@@ -38,19 +38,13 @@ impl Record {
         self.is_stale |= self.held.remove(&key(address));
     }
 
-    /// Writes it, where it has changed.
+    /// Writes it, where it has changed; without addresses there is no file.
     pub fn save(&mut self, writer: &Writer) {
         if self.is_stale {
-            let job = Job { path: self.path.clone(), bytes: self.text().into_bytes(), mode: 0o600, what: "record" };
+            let bytes = (!self.held.is_empty()).then(|| self.text().into_bytes());
             // Where too many files wait, it stays stale and is written the next time.
-            self.is_stale = !writer.write(job);
+            self.is_stale = !writer.write(Job { path: self.path.clone(), bytes, mode: 0o600, what: "record" });
         }
-    }
-
-    /// Everything is gone: the file goes, too.
-    pub fn forget(&mut self) {
-        self.held.clear();
-        let _ = std::fs::remove_file(&self.path);
     }
 
     fn text(&self) -> String {

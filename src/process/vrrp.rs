@@ -38,6 +38,8 @@ const BATCH: usize = 256;
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(3);
 /// For STOP scripts; keepalived's.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
+/// For what waits for the disk.
+const DISK_PATIENCE: Duration = Duration::from_millis(500);
 /// The exit status that says "no permission"; restarting would not help.
 const NO_PERMISSION: u8 = 4;
 /// Open files that are no sockets of instances.
@@ -65,7 +67,7 @@ pub async fn run(child: Child) -> io::Result<u8> {
         parent: Link::new(child.channel)?,
         scripts,
         deadline: Deadline::new()?,
-        writer: Writer::start()?,
+        writer: Some(Writer::start()?),
         record: Record::new(record_path),
         loads: mpsc::channel(1),
         config: child.config,
@@ -104,7 +106,8 @@ struct Process {
     parent: Link,
     scripts: Scripts,
     deadline: Deadline,
-    writer: Writer,
+    /// None at the very end.
+    writer: Option<Writer>,
     record: Record,
     /// Configurations that a thread has read.
     loads: (mpsc::Sender<reload::Load>, mpsc::Receiver<reload::Load>),
@@ -291,7 +294,9 @@ impl Process {
             self.node.handle(Input::Failed(failure), clock::now(), &mut self.actions);
         }
         self.kernel.submit(std::mem::take(&mut self.orders));
-        self.record.save(&self.writer);
+        if let Some(writer) = &self.writer {
+            self.record.save(writer);
+        }
         for event in std::mem::take(&mut self.lines) {
             views::log(&event);
         }
@@ -424,8 +429,9 @@ impl Process {
             }
             self.perform_all();
         }
-        if !self.options.keep_vrrp {
-            self.record.forget();
+        if let Some(writer) = self.writer.take() {
+            self.record.save(&writer);
+            writer.finish(DISK_PATIENCE);
         }
         debug!("stopped within {:?}", clock::now().since(asked));
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 /// Writes a file through a temporary one in the same directory, so that a reader never sees half of it and a planted
 /// symbolic link is replaced, not followed.
@@ -52,8 +53,8 @@ pub fn mode() -> u32 {
 pub struct Job {
     /// Where.
     pub path: PathBuf,
-    /// What.
-    pub bytes: Vec<u8>,
+    /// What; none removes the file.
+    pub bytes: Option<Vec<u8>>,
     /// Its permissions.
     pub mode: u32,
     /// What the file is, for the line about a failure: `dump file`.
@@ -61,8 +62,12 @@ pub struct Job {
 }
 
 /// A thread that writes files, so that a stalled disk holds up nobody.
-#[derive(Clone, Debug)]
-pub struct Writer(SyncSender<Job>);
+#[derive(Debug)]
+pub struct Writer {
+    jobs: SyncSender<Job>,
+    /// Hangs up when the thread has ended.
+    ended: Receiver<()>,
+}
 
 /// Files that wait for the disk at most.
 const WAITING: usize = 64;
@@ -70,22 +75,41 @@ const WAITING: usize = 64;
 impl Writer {
     /// Starts the thread.
     pub fn start() -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(WAITING);
-        std::thread::Builder::new().name("files".into()).stack_size(128 << 10).spawn(move || write_all(&receiver))?;
-        Ok(Self(sender))
+        let (jobs, todo) = sync_channel(WAITING);
+        let (alive, ended) = sync_channel(0);
+        let work = move || {
+            let _alive = alive;
+            carry_out(&todo);
+        };
+        std::thread::Builder::new().name("files".into()).stack_size(128 << 10).spawn(work)?;
+        Ok(Self { jobs, ended })
     }
 
     /// Queues a file; `false` where too many wait already, and this one is dropped.
     pub fn write(&self, job: Job) -> bool {
-        self.0.try_send(job).is_ok()
+        self.jobs.try_send(job).is_ok()
+    }
+
+    /// Waits until everything is written, for `limit` at most.
+    pub fn finish(self, limit: Duration) {
+        let Self { jobs, ended } = self;
+        drop(jobs);
+        let _ = ended.recv_timeout(limit);
     }
 }
 
-fn write_all(jobs: &Receiver<Job>) {
-    while let Ok(job) = jobs.recv() {
-        if let Err(error) = replace(&job.path, &job.bytes, job.mode) {
+fn carry_out(jobs: &Receiver<Job>) {
+    while let Ok(Job { path, bytes, mode, what }) = jobs.recv() {
+        let done = match bytes {
+            Some(bytes) => replace(&path, &bytes, mode),
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            },
+        };
+        if let Err(error) = done {
             let number = error.raw_os_error().unwrap_or_default();
-            tracing::error!("Can't open {} {} ({number}: {error})", job.what, job.path.display());
+            tracing::error!("Can't open {what} {} ({number}: {error})", path.display());
         }
     }
 }
@@ -107,6 +131,25 @@ mod tests {
         assert!(metadata.is_file());
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn files_are_written_and_removed_in_order_by_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = |name: &str, bytes: Option<&str>| Job {
+            path: dir.path().join(name),
+            bytes: bytes.map(|text| text.as_bytes().to_vec()),
+            mode: 0o600,
+            what: "file",
+        };
+        let writer = Writer::start().unwrap();
+        assert!(writer.write(job("gone", Some("1"))));
+        assert!(writer.write(job("kept", Some("2"))));
+        assert!(writer.write(job("gone", None)));
+        assert!(writer.write(job("never there", None)));
+        writer.finish(Duration::from_secs(60));
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["kept"]);
     }
 
     #[test]

@@ -98,7 +98,11 @@ impl Process {
     fn write_dump(&self, dump: Dump, text: String) {
         let path = dump_file(dump, &self.config.global, &self.names);
         let what = if dump == Dump::Stats { "stats file" } else { "dump file" };
-        if !self.writer.write(Job { path, bytes: text.into_bytes(), mode: files::mode(), what }) {
+        if !self
+            .writer
+            .as_ref()
+            .is_some_and(|writer| writer.write(Job { path, bytes: Some(text.into_bytes()), mode: files::mode(), what }))
+        {
             info!("too many files wait for the disk: a dump was dropped");
         }
     }

@@ -1,0 +1,339 @@
+//! Start, stop, pid files, deaths of processes.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::kit::{Daemon, Dir, Ran, eventually, ip, proc_file, router, scratch};
+
+fn addresses() -> String {
+    ip("-o -4 addr show dev eth0")
+}
+
+/// A router that holds its address.
+fn master(dir: &Dir) -> Daemon {
+    dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+    let mut daemon = Daemon::start(dir, &[]);
+    daemon.wait_for("(VI_1) Entering MASTER STATE");
+    eventually("the address is there", || addresses().contains("10.0.0.100/24"));
+    daemon
+}
+
+#[test]
+fn a_daemon_writes_its_pid_files_and_removes_everything_when_it_stops() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        assert_eq!(dir.pid("k.pid"), daemon.pid());
+        assert!(proc_file(dir.pid("v.pid"), "stat").contains(&format!(" {} ", daemon.pid())));
+        assert!(daemon.stop().success());
+        for line in ["Stopping", "(VI_1) sent 0 priority", "(VI_1) removing VIPs.", "Stopped Keepalived v2.4.3"] {
+            assert_eq!(daemon.count(line), 1, "{line}");
+        }
+        assert!(!addresses().contains("10.0.0.100"));
+        let left: Vec<_> = std::fs::read_dir(dir.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["k.conf"]);
+    });
+}
+
+#[test]
+fn two_daemons_cannot_run_at_once_and_the_second_is_no_failure() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+        let mut first = Daemon::start(&dir, &[]);
+        first.wait_for("Startup complete");
+        let mut second = Daemon::start(&dir, &[]);
+        assert_eq!(second.end().code(), Some(0));
+        let locked = format!("Another process has pid file {} locked", dir.path("k.pid").display());
+        assert_eq!((second.count(&locked), second.count("daemon is already running")), (1, 1));
+        assert_eq!(dir.pid("k.pid"), first.pid());
+        assert!(first.stop().success());
+    });
+}
+
+#[test]
+fn of_many_started_at_once_exactly_one_runs() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+        let mut all: Vec<Daemon> = (0..6).map(|_| Daemon::start(&dir, &[])).collect();
+        eventually("a pid is written", || dir.read("k.pid").ends_with('\n'));
+        let winner = dir.pid("k.pid");
+        for daemon in all.iter_mut().filter(|daemon| daemon.pid() != winner) {
+            assert_eq!(daemon.end().code(), Some(0));
+            assert_eq!(daemon.count("daemon is already running"), 1);
+        }
+        let first = all.iter_mut().find(|daemon| daemon.pid() == winner).unwrap();
+        first.wait_for("Startup complete");
+        assert!(first.stop().success());
+    });
+}
+
+#[test]
+fn a_stale_pid_file_stops_nobody() {
+    scratch(|| {
+        let dir = Dir::new();
+        // A process that exists and is no daemon.
+        for name in ["k.pid", "v.pid"] {
+            dir.write(name, "1\n");
+        }
+        assert!(master(&dir).stop().success());
+    });
+}
+
+#[test]
+fn a_daemon_in_the_background_has_its_pid_file_written_when_the_command_returns() {
+    scratch(|| {
+        let dir = Dir::new();
+        let config = dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"])).display().to_string();
+        let mut command = dir.command(&["-G", "-f", &config]);
+        let ran = Ran::of(command.args(dir.pid_options()).output().unwrap());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let pid = dir.pid("k.pid");
+        assert_eq!(std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), std::path::Path::new("/"));
+        assert_eq!(std::fs::read_link(format!("/proc/{pid}/fd/1")).unwrap(), std::path::Path::new("/dev/null"));
+        eventually("it answers", || dir.ask("status").code == Some(0));
+        kill(pid, Signal::SIGTERM).unwrap();
+        eventually("it is gone", || !dir.path("k.pid").exists());
+    });
+}
+
+/// Whether a process has blocked SIGHUP.
+fn blocks_hangup(pid: Pid) -> bool {
+    let status = proc_file(pid, "status");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap_or("0");
+    u64::from_str_radix(mask.trim(), 16).unwrap_or(0) & 1 != 0
+}
+
+#[test]
+fn signals_during_the_start_are_kept_and_become_one_reload() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+        let mut daemon = Daemon::start(&dir, &[]);
+        eventually("main has begun", || blocks_hangup(daemon.pid()));
+        for _ in 0..100 {
+            daemon.signal(Signal::SIGHUP);
+        }
+        daemon.wait_for("Startup complete");
+        daemon.wait_for("Reload complete");
+        assert!(daemon.stop().success());
+        assert!(daemon.count("Reload complete") <= 3, "many signals become few reloads");
+    });
+}
+
+#[test]
+fn a_stop_during_the_start_is_a_clean_one() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+        let mut daemon = Daemon::start(&dir, &[]);
+        eventually("main has begun", || blocks_hangup(daemon.pid()));
+        daemon.signal(Signal::SIGTERM);
+        assert_eq!(daemon.end().code(), Some(0));
+        assert_eq!(daemon.count("sent 0 priority"), 0, "it was never MASTER");
+        assert!(!dir.path("k.pid").exists());
+    });
+}
+
+#[test]
+fn a_child_that_dies_is_started_again_and_its_pid_file_is_right() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        let before = dir.pid("v.pid");
+        kill(before, Signal::SIGKILL).unwrap();
+        daemon.wait_for(&format!("pid {before} exited due to signal 9 (Killed)"));
+        daemon.wait_for(&format!("VRRP child process({before}) died: Respawning"));
+        daemon.wait_for("Restart of VRRP process delayed 0 seconds to limit respawn rate");
+        daemon.wait_for("removed 10.0.0.100/24 from eth0, left by an earlier run");
+        daemon.wait_for("(VI_1) Entering BACKUP STATE (init)");
+        let after = dir.pid("v.pid");
+        assert_ne!(before, after);
+        kill(after, Signal::SIGKILL).unwrap();
+        daemon.wait_for("Restart of VRRP process delayed 1 seconds to limit respawn rate");
+        assert!(daemon.stop().success());
+    });
+}
+
+#[test]
+fn a_child_asked_to_stop_gives_up_its_addresses_and_is_started_again() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        kill(dir.pid("v.pid"), Signal::SIGTERM).unwrap();
+        daemon.wait_for("(VI_1) sent 0 priority");
+        daemon.wait_for("exited with status 0");
+        daemon.wait_for("(VI_1) Entering BACKUP STATE (init)");
+        assert!(daemon.stop().success());
+    });
+}
+
+#[test]
+fn without_respawn_a_death_ends_the_daemon_with_0() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+        let mut daemon = Daemon::start(&dir, &["-R"]);
+        daemon.wait_for("Startup complete");
+        kill(dir.pid("v.pid"), Signal::SIGKILL).unwrap();
+        assert_eq!(daemon.end().code(), Some(0));
+        assert_eq!(daemon.count("died: Exiting"), 1);
+    });
+}
+
+#[test]
+fn when_the_parent_is_killed_the_child_gives_up_in_order() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        daemon.signal(Signal::SIGKILL);
+        daemon.wait_for("(VI_1) sent 0 priority");
+        eventually("the address is gone", || !addresses().contains("10.0.0.100"));
+    });
+}
+
+#[test]
+fn what_a_crash_of_everything_left_is_removed_by_the_next_start_even_under_another_configuration() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        let (parent, child) = (daemon.pid(), dir.pid("v.pid"));
+        eventually("the record is written", || dir.read("k.addresses").contains("10.0.0.100/24"));
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in [parent, child] {
+                let _ = kill(pid, signal);
+            }
+        }
+        daemon.end();
+        assert!(addresses().contains("10.0.0.100/24"));
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.200/24"]));
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("removed 10.0.0.100/24 from eth0, left by an earlier run");
+        daemon.wait_for("(VI_1) Entering BACKUP STATE (init)");
+        assert!(!addresses().contains("10.0.0.100/24"));
+        assert!(daemon.stop().success());
+    });
+}
+
+#[test]
+fn cleanup_removes_what_a_crash_left_and_nothing_while_a_daemon_runs() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        let ran = dir.ask("cleanup");
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stderr.contains("a daemon is running"), "{}", ran.stderr);
+        assert!(addresses().contains("10.0.0.100/24"));
+        eventually("the record is written", || dir.read("k.addresses").contains("10.0.0.100/24"));
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in [daemon.pid(), dir.pid("v.pid")] {
+                let _ = kill(pid, signal);
+            }
+        }
+        daemon.end();
+        let ran = dir.ask("cleanup");
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(!addresses().contains("10.0.0.100"));
+        assert!(addresses().contains("10.0.0.1/24"));
+    });
+}
+
+#[test]
+fn with_dont_release_vrrp_addresses_stay() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+        let mut daemon = Daemon::start(&dir, &["-V"]);
+        daemon.wait_for("(VI_1) Entering MASTER STATE");
+        eventually("the address is there", || addresses().contains("10.0.0.100/24"));
+        assert!(daemon.stop().success());
+        assert!(addresses().contains("10.0.0.100/24"));
+    });
+}
+
+#[test]
+fn a_daemon_without_anything_to_do_idles_and_says_so() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", "global_defs {\n}\n");
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("Warning - keepalived has no configuration to run");
+        daemon.wait_for("Startup complete");
+        assert!(daemon.stop().success());
+    });
+}
+
+#[test]
+fn all_children_run_when_told_so_and_stop() {
+    scratch(|| {
+        let dir = Dir::new();
+        dir.write("k.conf", "global_defs {\n}\n");
+        let mut daemon = Daemon::start(&dir, &["--all"]);
+        daemon.wait_for("Startup complete");
+        let pids = ["v.pid", "c.pid", "b.pid"].map(|name| dir.pid(name));
+        assert!(pids.iter().all(|pid| proc_file(*pid, "comm").starts_with("keepalived-rs")));
+        assert!(daemon.stop().success());
+        assert!(pids.iter().all(|pid| proc_file(*pid, "comm").is_empty()));
+    });
+}
+
+#[test]
+fn processes_have_the_names_that_the_configuration_gives() {
+    scratch(|| {
+        let dir = Dir::new();
+        let routers = router("VI_1", 51, &["10.0.0.100/24"]);
+        dir.write("k.conf", &format!("global_defs {{\n  process_names\n  process_name boss\n}}\n{routers}"));
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("Startup complete");
+        assert_eq!(proc_file(daemon.pid(), "comm"), "boss\n");
+        assert_eq!(proc_file(dir.pid("v.pid"), "comm"), "keepalived_vrrp\n");
+        assert!(daemon.stop().success());
+    });
+}
+
+#[test]
+fn the_stop_scripts_have_run_when_the_daemon_has_ended() {
+    scratch(|| {
+        let dir = Dir::new();
+        let (script, said) = (dir.path("n.sh"), dir.path("said"));
+        dir.write("n.sh", &format!("#!/bin/sh\necho \"$@\" >>{}\n", said.display()));
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let routers = router("VI_1", 51, &["10.0.0.100/24"]);
+        let notify = format!("  notify \"{} word\"\n  priority 150\n", script.display());
+        let text = routers.replace("  priority 150\n", &notify);
+        dir.write("k.conf", &format!("global_defs {{\n  script_user root\n}}\n{text}"));
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("(VI_1) Entering MASTER STATE");
+        assert!(daemon.stop().success());
+        let mut lines: Vec<String> = dir.read("said").lines().map(str::to_owned).collect();
+        // Scripts of different events may overtake each other.
+        lines.sort();
+        let word = |state: &str| format!("word INSTANCE VI_1 {state} 150");
+        assert_eq!(lines, [word("BACKUP"), word("MASTER"), word("STOP")]);
+    });
+}
+
+#[test]
+fn dumps_are_whole_private_and_have_the_layout_that_tools_parse() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        daemon.signal(Signal::SIGUSR1);
+        daemon.signal(Signal::SIGUSR2);
+        let names = ["keepalived.data", "keepalived_parent.data", "keepalived.stats"];
+        eventually("the dumps are there", || names.iter().all(|name| dir.path(name).exists()));
+        assert!(
+            dir.read("keepalived.data").contains("\n VRRP Instance = VI_1\n   VRRP Version = 2\n   State = MASTER\n")
+        );
+        assert!(dir.read("keepalived_parent.data").starts_with("------< Global definitions >------\n"));
+        let stats = dir.read("keepalived.stats");
+        assert!(stats.starts_with("VRRP Instance: VI_1\n  Advertisements:\n    Received: 0\n    Sent: "), "{stats}");
+        assert!(stats.ends_with("  Priority Zero:\n    Received: 0\n    Sent: 0\n"), "{stats}");
+        for name in names {
+            let mode = std::fs::metadata(dir.path(name)).unwrap().permissions();
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+        }
+        assert!(daemon.stop().success());
+    });
+}
