@@ -165,12 +165,10 @@ impl Process {
     async fn wait(&mut self) -> io::Result<Woken> {
         let deadline = self.node.deadline().map(|(at, _)| at);
         self.deadline.set(deadline)?;
+        // Every turn hears the sockets and the timers, whatever has woken it, so they come last here: a flood of packets
+        // cannot keep the parent, the scripts and the kernel waiting.
         tokio::select! {
             biased;
-            ready = self.sockets.readable() => ready.map(|()| Woken::Other),
-            expired = self.deadline.expired() => expired.map(|()| Woken::Other),
-            event = self.events.next() => Ok(Woken::Kernel(event)),
-            result = self.scripts.ready() => Ok(Woken::Scripts(result)),
             result = self.parent.ready() => Ok(Woken::Parent(result)),
             // Left ready: all that wait are read in `hear_signals`, which asks the kernel only then.
             guard = self.signals.readable() => guard.map(|mut guard| {
@@ -178,6 +176,10 @@ impl Process {
                 Woken::Other
             }),
             Some(load) = self.loads.1.recv() => Ok(Woken::Load(load)),
+            result = self.scripts.ready() => Ok(Woken::Scripts(result)),
+            event = self.events.next() => Ok(Woken::Kernel(event)),
+            expired = self.deadline.expired() => expired.map(|()| Woken::Other),
+            ready = self.sockets.readable() => ready.map(|()| Woken::Other),
         }
     }
 
