@@ -80,6 +80,19 @@ impl Announcer {
         }
     }
 
+    /// After a reload: what waits for an instance that is still there goes on under its new number.
+    pub(crate) fn renumber(&mut self, new: &BTreeMap<InstanceId, InstanceId>) {
+        for lane in self.lanes.values_mut() {
+            lane.waiting.retain_mut(|waiting| match new.get(&waiting.instance) {
+                Some(&id) => {
+                    waiting.instance = id;
+                    true
+                }
+                None => false,
+            });
+        }
+    }
+
     /// Forgets everything that waits.
     pub(crate) fn clear(&mut self) {
         self.lanes.clear();

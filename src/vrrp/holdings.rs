@@ -182,6 +182,14 @@ impl Holdings {
         self.natives.retain(|&(of, _)| of != link);
     }
 
+    /// The link goes on under another name, where nobody wants these addresses.
+    pub(crate) fn link_renamed(&mut self, link: IfIndex, out: &mut Vec<Action>) {
+        let on_it: Vec<Key> = self.held.keys().filter(|key| key.link == link).copied().collect();
+        for key in on_it {
+            self.forget(key, out);
+        }
+    }
+
     /// An address could not be added.
     pub(crate) fn failed(&mut self, holding: &Holding, now: Instant) -> Vec<InstanceId> {
         let key = Key { link: holding.link, cidr: holding.address.cidr };

@@ -545,6 +545,7 @@ impl Node {
             // keepalived: a renamed link is a deleted one and a new one
             let addresses = self.links.get(link.index).map(|entry| entry.addresses.clone()).unwrap_or_default();
             out.push(Action::Report(Event::Link(old, LinkEvent::Renamed(link.name))));
+            self.holdings.link_renamed(link.index, out);
             self.link_gone(link.index, now, out);
             self.links.insert(link);
             if let Some(entry) = self.links.get_mut(link.index) {

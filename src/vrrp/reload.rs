@@ -52,14 +52,14 @@ impl Node {
         self.due = self.instances.iter().map(|instance| instance.deadline().unwrap_or(NEVER)).collect();
         self.index_config();
         self.reload_delay(now, out);
-        // what waits to be announced names instances of the old configuration
-        self.announcer.clear();
+        let numbers = kept.iter().enumerate().filter_map(|(new, old)| Some((InstanceId((*old)?), InstanceId(new))));
+        self.announcer.renumber(&numbers.collect());
 
         let matched: Vec<usize> = self.all().into_iter().filter(|i| !fresh.contains(i)).collect();
         self.keep_natives(&fresh, out);
         self.find_sources(&fresh, now, out);
         self.reassess(&matched, now, out);
-        self.exchange_addresses(now, out);
+        self.exchange_addresses(&old, now, out);
         for i in changed {
             self.with(i, now, out, Instance::settle);
         }
@@ -143,14 +143,17 @@ impl Node {
     }
 
     /// One difference over all instances: what was held and is wanted still is never touched.
-    fn exchange_addresses(&mut self, now: Instant, out: &mut Vec<Action>) {
+    fn exchange_addresses(&mut self, old: &Vrrp, now: Instant, out: &mut Vec<Action>) {
         let masters = self.instances.iter().filter(|instance| instance.is_master());
         let configs: Vec<_> = masters.map(|master| (master.id, Arc::clone(&master.config))).collect();
         let desired = configs.iter().flat_map(|(id, config)| config.held_addresses().map(|va| (*id, va)));
         let replaced = self.holdings.replace(desired, &self.links, out);
-        for (link, cidr) in replaced.removed {
-            let (Some(link), Some((_, config))) = (self.links.name_of(link), configs.first()) else { continue };
-            let event = InstanceEvent::AddressDropped { address: cidr, link };
+        for (link, address) in replaced.removed {
+            let had = |config: &&model::Instance| config.held_addresses().any(|va| va.cidr == address);
+            let (Some(link), Some(config)) = (self.links.name_of(link), old.instances.iter().find(had)) else {
+                continue;
+            };
+            let event = InstanceEvent::AddressDropped { address, link };
             out.push(Action::Report(Event::Instance(Arc::clone(&config.name), event)));
         }
         for holder in replaced.added {

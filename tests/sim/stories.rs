@@ -436,6 +436,37 @@ fn a22_a_flood_from_random_sources_is_counted_exactly_and_logged_little() {
 }
 
 #[test]
+fn an_advert_with_an_interval_of_zero_makes_nobody_master() {
+    let v3 = |priority| with(priority, |instance| instance.version = Version::V3);
+    let mut lan = settled(vec![v3(200), v3(100)]);
+    let from = lan.now;
+    for n in 0..100u64 {
+        lan.run_until(from + ms(n * 30));
+        let source = [10, 0, 0, 66];
+        let sum = Checksum::Between(source.into(), group(Family::V4));
+        let pdu = emit(Family::V4, 51, 250, &[ip("10.0.0.100")], Body::V3 { max_advertise: Centis(0) }, sum);
+        hit(&mut lan, B, &Header::before(source.into(), [224, 0, 0, 18].into(), 255, 112, 1, &pdu), source);
+    }
+    assert_eq!(lan.masters(0), [A]);
+}
+
+#[test]
+fn a_flood_of_lower_priorities_is_answered_ten_times_an_interval_and_announced_four_times() {
+    let mut lan = settled(vec![one(200)]);
+    let from = lan.now;
+    let body = Body::V2 { auth_type: 0, adver_secs: 1, auth_data: [0; 8] };
+    let pdu = emit(Family::V4, 51, 1, &[ip("10.0.0.100")], body, Checksum::Plain);
+    let packet = Header::before([10, 0, 0, 66].into(), [224, 0, 0, 18].into(), 255, 112, 1, &pdu);
+    for n in 0..10_000u64 {
+        lan.run_until(from + Duration::from_micros(n * 100));
+        hit(&mut lan, A, &packet, [10, 0, 0, 66]);
+    }
+    assert!(count(&lan, A, from, is_advert) <= 11);
+    assert!(count(&lan, A, from, is_announce) <= 5 * 5);
+    assert!(count(&lan, A, from, is_notify) <= 5);
+}
+
+#[test]
 fn a22_valid_adverts_from_random_sources_are_logged_little_as_well() {
     let mut lan = settled(vec![one(200), one(100)]);
     let from = lan.now;
@@ -535,6 +566,39 @@ fn unicast_routers_elect_and_fail_over() {
     lan.kill(0);
     lan.run_for(secs(4));
     assert_eq!(lan.masters(0), [1]);
+}
+
+#[test]
+fn a29_ipv6_unicast_speaks_from_an_address_of_its_peers_scope() {
+    let global = |n: usize| ip(&format!("2001:db8::{}", n + 1));
+    let config = |priority, own: usize| {
+        with(priority, |instance| {
+            instance.family = Family::V6;
+            instance.version = Version::V3;
+            instance.addresses = vec![vip("2001:db8::100/64")];
+            instance.destination = unicast(&[global(1 - own)]);
+        })
+    };
+    let mut lan = lan_of(vec![config(200, A), config(100, B)]);
+    for id in [A, B] {
+        lan.routers[id].kernel.addresses.push((ETH0, Cidr { address: global(id), prefix: 64 }));
+        lan.start(id);
+    }
+    lan.run_for(secs(10));
+    assert_eq!(lan.masters(0), [A]);
+    assert_eq!(lan.routers[A].kernel.sockets[0].scope, SocketScope::Unicast(global(A)));
+}
+
+#[test]
+fn unicast_peers_learn_our_own_address_again_when_a_fault_is_over() {
+    let mut lan = settled(vec![vrrp(vec![unicast_to(200, A, &[B])]), vrrp(vec![unicast_to(100, B, &[A])])]);
+    lan.link_down(A, ETH0);
+    lan.run_for(secs(1));
+    let from = lan.now;
+    lan.link_up(A, ETH0);
+    lan.run_for(ms(10));
+    let own = |action: &Action| matches!(action, Action::Announce(announcement) if announcement.address == own_address(A, Family::V4));
+    assert_eq!(count(&lan, A, from, own), 1);
 }
 
 #[test]
@@ -730,6 +794,41 @@ fn a11_an_interface_that_is_deleted_and_made_anew_is_used_again() {
     lan.run_for(secs(5));
     assert_eq!(lan.masters(0), [A]);
     assert!(lan.routers[A].kernel.has(lan.routers[A].kernel.index_of(name("eth0")).unwrap(), cidr("10.0.0.100/24")));
+}
+
+#[test]
+fn a_renamed_interface_keeps_none_of_our_addresses() {
+    let mut lan = settled(vec![one(200)]);
+    let mut renamed = link(A, ETH0, "lan0", true);
+    lan.routers[A].kernel.links.insert(ETH0, renamed);
+    lan.feed(A, Input::Link(renamed));
+    assert_eq!(lan.routers[A].role(0), Some(Role::Fault));
+    assert!(!lan.routers[A].kernel.has(ETH0, cidr("10.0.0.100/24")));
+    renamed.name = name("eth0");
+    lan.routers[A].kernel.links.insert(ETH0, renamed);
+    lan.feed(A, Input::Link(renamed));
+    lan.run_for(secs(5));
+    assert_eq!(lan.masters(0), [A]);
+}
+
+#[test]
+fn lost_kernel_events_are_made_up_for_by_looking_again() {
+    let mut lan = settled(vec![one(200), one(100)]);
+    // the link goes down and up, the address is gone, and nobody tells
+    let kernel = &mut lan.routers[A].kernel;
+    kernel.addresses.retain(|(_, other)| *other != cidr("10.0.0.100/24"));
+    kernel.untold.insert((ETH0, cidr("10.0.0.100/24")));
+    let snapshot = kernel.snapshot();
+    let from = lan.now;
+    lan.feed(A, Input::Machine(&snapshot));
+    assert!(lan.routers[A].kernel.has(ETH0, cidr("10.0.0.100/24")));
+    assert!(count(&lan, A, from, is_announce) >= 1);
+    assert!(told(&lan, A, from).is_empty());
+    let mut snapshot = lan.routers[A].kernel.snapshot();
+    snapshot.links.retain(|link| link.index != ETH0);
+    lan.routers[A].kernel.links.remove(&ETH0);
+    lan.feed(A, Input::Machine(&snapshot));
+    assert_eq!(lan.routers[A].role(0), Some(Role::Fault));
 }
 
 #[test]
