@@ -117,11 +117,6 @@ fn announcements_as_the_garp_options_say() {
 }
 
 #[test]
-fn version_3_with_the_checksum_of_version_2() {
-    same(|lan| Instance::new(Variant::V3, "MASTER", 150).with("v3_checksum_as_v2").file(lan, 'a', 'b'), 5);
-}
-
-#[test]
 fn version_3_unicast_with_the_old_checksum() {
     let old =
         |lan: &Lan| Instance::new(Variant::V3Unicast, "MASTER", 150).with("old_unicast_checksum").file(lan, 'a', 'b');

@@ -77,6 +77,24 @@ impl Router {
         kill(self.pid, signal).expect("the daemon is there");
     }
 
+    /// Waits for the first thing that the program itself does: it has signals wait for it. Before that, between its
+    /// start and its first instruction, no program can do anything about a signal.
+    pub(crate) fn first_instruction(&self) {
+        let program = Kind::Ours.program();
+        let exe = format!("/proc/{}/exe", self.pid);
+        let blocks = |status: &str| {
+            let mask = status.lines().find_map(|l| l.strip_prefix("SigBlk:")).unwrap_or("0");
+            u64::from_str_radix(mask.trim(), 16).unwrap_or(0) & 1 != 0
+        };
+        let started = || {
+            std::fs::read_link(&exe).ok().as_deref() == Some(program.as_path())
+                && std::fs::read_to_string(format!("/proc/{}/status", self.pid)).is_ok_and(|s| blocks(&s))
+        };
+        while !started() {
+            std::thread::yield_now();
+        }
+    }
+
     /// SIGTERM, and waits for the end.
     pub(crate) fn stop(&self) -> ExitStatus {
         self.signal(Signal::SIGTERM);

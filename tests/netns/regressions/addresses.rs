@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{VIP, ip, losses, no_transition, quick, reloaded};
+use super::{VIP, ip, is_master, losses, no_transition, quick, reloaded};
 use crate::lan::{Kind, Lan, eventually, now};
 use crate::setup::needs;
 
@@ -13,7 +13,7 @@ fn the_same_address_with_another_prefix_is_not_ours() {
     needs!();
     let lan = Lan::new(1);
     let _a = lan.start('a', Kind::Ours, &quick("V", 51, 150, "10.1.0.3/32", ""));
-    lan.wait_held('a', ip("10.1.0.3"));
+    is_master(&lan, 'a', ip("10.1.0.3"));
     lan.ip('a', "addr add 10.1.0.3/24 dev eth0");
     let removed = now();
     lan.ip('a', "addr del 10.1.0.3/24 dev eth0");
@@ -142,7 +142,7 @@ fn a_reload_that_adds_and_removes_addresses_leaves_the_others_in_place() {
     needs!();
     let lan = Lan::new(1);
     let _a = lan.start('a', Kind::Ours, &quick("V", 51, 150, "10.99.0.100/24\n 10.99.0.101/24", ""));
-    lan.wait_held('a', ip("10.99.0.101"));
+    is_master(&lan, 'a', ip("10.99.0.101"));
     let begun = now();
     reloaded(&lan, 'a', &quick("V", 51, 150, "10.99.0.100/24\n 10.99.0.102/24", ""));
     lan.wait_held('a', ip("10.99.0.102"));

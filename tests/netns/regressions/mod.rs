@@ -56,6 +56,12 @@ fn losses(seen: &Seen, host: char, address: IpAddr, since: Duration) -> usize {
     seen.addresses.iter().filter(|c| c.host == host && c.address == address && !c.present && c.at >= since).count()
 }
 
+/// Waits until a host holds an address and has said that it is MASTER: the log comes a little later than the kernel.
+fn is_master(lan: &Lan, host: char, address: IpAddr) {
+    lan.wait_held(host, address);
+    lan.wait_line(host, "Entering MASTER STATE", Duration::ZERO);
+}
+
 /// Fails if a host changed its state since then.
 fn no_transition(lan: &Lan, host: char, since: Duration) {
     lan.seen(|seen| {

@@ -74,12 +74,8 @@ fn sigterm_right_after_the_start_is_a_clean_end() {
     let lan = Lan::new(1);
     for pause in [0, 3, 10, 30, 100, 300] {
         lan.configure('a', &quick("V", 51, 150, VIP, ""));
-        let program = Kind::Ours.program();
         let a = lan.start_again('a', Kind::Ours);
-        let exe = format!("/proc/{}/exe", a.pid);
-        while fs::read_link(&exe).ok().as_deref() != Some(program.as_path()) {
-            std::thread::yield_now();
-        }
+        a.first_instruction();
         lan.pass(Duration::from_millis(pause));
         let status = a.stop();
         assert!(status.success(), "{pause} ms after the start: {status:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{VIP, adverts, ip, longest_gap, losses, no_transition, quick, reload, reloaded};
+use super::{VIP, adverts, ip, is_master, longest_gap, losses, no_transition, quick, reload, reloaded};
 use crate::lan::{Kind, Lan, now};
 use crate::setup::needs;
 
@@ -87,7 +87,7 @@ fn reloads_do_not_hold_back_adverts() {
     let lan = Lan::new(2);
     let config = |priority| quick("V", 51, priority, VIP, "").replace("advert_int 0.2", "advert_int 0.1");
     let _a = lan.start('a', Kind::Ours, &config(150));
-    lan.wait_held('a', ip(VIP));
+    is_master(&lan, 'a', ip(VIP));
     let _b = lan.start('b', Kind::Ours, &config(100));
     lan.wait_line('b', "Entering BACKUP STATE", Duration::ZERO);
     lan.wait_advert('a', now() + Duration::from_millis(500));
@@ -107,7 +107,7 @@ fn a_broken_file_changes_nothing() {
     let lan = Lan::new(1);
     let config = quick("V", 51, 150, VIP, "");
     let a = lan.start('a', Kind::Ours, &config);
-    lan.wait_held('a', ip(VIP));
+    is_master(&lan, 'a', ip(VIP));
     let begun = now();
     let broken = config.replace("virtual_router_id 51", "").replace("10.99.0.100", "10.99.0.111");
     let refused = reload(&lan, 'a', &broken);
@@ -151,12 +151,8 @@ fn a_signal_right_after_the_start_is_survived_and_heeded() {
     let lan = Lan::new(1);
     for round in 0..5 {
         lan.configure('a', &quick("V", 51, 150, VIP, ""));
-        let program = Kind::Ours.program();
         let a = lan.start_again('a', Kind::Ours);
-        let exe = format!("/proc/{}/exe", a.pid);
-        while std::fs::read_link(&exe).ok().as_deref() != Some(program.as_path()) {
-            std::thread::yield_now();
-        }
+        a.first_instruction();
         a.signal(Signal::SIGHUP);
         lan.wait_held('a', ip(VIP));
         assert!(a.is_alive(), "SIGHUP killed it in round {round}");

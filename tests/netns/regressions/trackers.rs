@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{VIP, adverts, ip, no_transition, quick, reloaded};
+use super::{VIP, adverts, ip, is_master, no_transition, quick, reloaded};
 use crate::lan::{Kind, Lan, eventually, now};
 use crate::setup::needs;
 
@@ -92,7 +92,7 @@ fn a_script_that_a_reload_adds_is_not_a_failure_before_its_first_result() {
     let lan = Lan::new(1);
     lan.script('a', "slow.sh", "sleep 2");
     let _a = lan.start('a', Kind::Ours, &quick("V", 51, 150, VIP, ""));
-    lan.wait_held('a', ip(VIP));
+    is_master(&lan, 'a', ip(VIP));
     let begun = now();
     let tracked = quick("V", 51, 150, VIP, "track_script {\n slow\n }");
     reloaded(&lan, 'a', &tracking(&script("slow", "timeout 5"), &tracked));
