@@ -407,8 +407,10 @@ impl Process {
             let stays = |action: &Action| matches!(action, Action::SendAdvert(_) | Action::RemoveAddress(_));
             self.actions.retain(|action| !stays(action));
         }
-        self.orders.push(Order::Sync(0));
+        self.perform_all();
+        // After the removals: what is synced with them in its window is the first few only.
         self.synced = false;
+        self.orders.push(Order::Sync(0));
         self.perform_all();
         self.scripts.finish(SCRIPT_PATIENCE);
         let limit = tokio::time::sleep(REMOVAL_PATIENCE);

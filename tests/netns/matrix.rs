@@ -55,6 +55,7 @@ fn failover(variant: Variant, sides: Sides) {
 
     // Election.
     let a = lan.start('a', sides[0], &a_file);
+    lan.wait_line('a', "Entering BACKUP STATE", Duration::ZERO);
     let b = lan.start('b', sides[1], &b_file);
     lan.wait_line('a', "(VI_1) Entering MASTER STATE", Duration::ZERO);
     is_master(&lan, 'a', 'b', variant);
