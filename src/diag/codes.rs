@@ -62,6 +62,7 @@ codes! {
     2012 MISSING_NAME "block without name" "A block that needs a name has none; it is skipped.";
     2013 EMPTY_LIST "empty list" "A list has no entries.";
     2014 ADDRESS_OPTION "option does not fit the address" "An option of an address line has no meaning for this address; the option is ignored.";
+    2015 BAD_ROUTE "bad route or rule" "A route or rule line is not understood, or lacks what a route or rule needs; it is ignored.";
 
     // Across fields.
     3001 UNKNOWN_INTERFACE "interface does not exist" "An interface is named that this machine does not have; without dynamic_interfaces the whole VRRP configuration is refused.";

@@ -33,3 +33,21 @@ pub(crate) fn only(loaded: &Loaded) -> &Instance {
     let [instance] = loaded.config.vrrp.instances.as_slice() else { panic!("{:?}", findings(loaded)) };
     instance
 }
+
+/// Compares with a file of this folder; `UPDATE_GOLDEN=1` rewrites it.
+pub(crate) fn golden(name: &str, text: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+    let first = recorded.lines().zip(text.lines()).position(|(a, b)| a != b);
+    let place = first.unwrap_or_else(|| recorded.lines().count().min(text.lines().count()));
+    assert!(
+        recorded == text,
+        "{name} differs from line {}:\n  recorded: {:?}\n  now:      {:?}\n(UPDATE_GOLDEN=1 rewrites it)",
+        place + 1,
+        recorded.lines().nth(place),
+        text.lines().nth(place),
+    );
+}

@@ -4,5 +4,6 @@
 
 mod basics;
 mod corpus;
+mod keywords;
 mod kit;
 mod lexical;

@@ -4,7 +4,7 @@ use super::address::read_lines;
 use super::bfd::BFD_INSTANCE;
 use super::global::GLOBAL_DEFS;
 use super::lvs::{GROUP_LINES, SSL, VIRTUAL_SERVER, group_lines, new_service, service_key};
-use super::routes::{ROUTE_OPTIONS, RULE_OPTIONS, check_routes, check_rules};
+use super::routes::{STATIC_ROUTE_OPTIONS, STATIC_RULE_OPTIONS, check_routes, check_rules};
 use super::static_::{DELAYS, GARP_GROUP, LINKBEAT, delays, linkbeat};
 use super::track::{
     TRACK_FILE_BLOCK, TRACK_GROUP, VRRP_SCRIPT, VRRP_SYNC_GROUP, VRRP_TRACK_FILE_BLOCK, VRRP_TRACK_PROCESS,
@@ -108,16 +108,16 @@ const TOP_ROWS: &[Keyword<Draft>] = &[
     )
     .options(super::static_::STATIC_ADDRESS)
     .keep(|d, g, r| read_lines(&mut d.static_addresses, g, r)),
-    list("static_routes", "{ <route> ... }", "routes that exist while the daemon runs").options(ROUTE_OPTIONS).keep(
-        |_, g, r| {
+    list("static_routes", "{ <route> ... }", "routes that exist while the daemon runs")
+        .options(STATIC_ROUTE_OPTIONS)
+        .keep(|_, g, r| {
             check_routes(g, r);
-        },
-    ),
-    list("static_rules", "{ <rule> ... }", "policy rules that exist while the daemon runs").options(RULE_OPTIONS).keep(
-        |_, g, r| {
+        }),
+    list("static_rules", "{ <rule> ... }", "policy rules that exist while the daemon runs")
+        .options(STATIC_RULE_OPTIONS)
+        .keep(|_, g, r| {
             check_rules(g, r);
-        },
-    ),
+        }),
     block("garp_group", "{ ... }", "interfaces that share the pace of announcements").then(|d, g, r| {
         let span = g.line.keyword.span;
         let mut group = GarpGroupDraft { span, garp_interval: None, gna_interval: None, interfaces: Vec::new() };
