@@ -488,6 +488,12 @@ impl Instance {
             self.send_advert(self.effective, due, ctx);
             self.set_advert_at(self.next_advert(due, now));
             self.count_down_other_owner(now);
+            if now.since(due)
+                >= self.advert_interval() * u32::from(self.config.down_timer_adverts.saturating_sub(1)).max(1)
+            {
+                // peers may have taken over and announced while this process did not run
+                self.announce(self.config.garp.master_repeat, ctx);
+            }
         }
         self.tick_announcements(ctx);
         self.tick_other_owner(ctx);

@@ -248,3 +248,6 @@ fn count(statistics: &mut Statistics, flaw: Flaw) {
     };
     *counter += 1;
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,8 +101,6 @@ pub(crate) struct Plan {
     down: Duration,
     longest: Duration,
     instances: usize,
-    /// Someone has options under which a surviving MASTER need not announce at once.
-    lazy_neighbours: bool,
     /// The weather is fine from the beginning, and nothing is done to anybody.
     calm: bool,
 }
@@ -119,10 +117,8 @@ pub(crate) fn plan(seed: u64) -> Plan {
             *owner = Some((i + seed as usize) % routers);
         }
     }
-    let mut lazy_neighbours = false;
     for id in 0..routers {
         let config = configure(&mut rng, &shared, &owners, id, routers);
-        lazy_neighbours |= config.instances.iter().any(|config| config.garp.lower_prio_repeat == 0);
         let id = lan.add(config);
         if rng.chance(50) {
             lan.routers[id].clock.ppm = rng.range(0, 4000) as i64 - 2000;
@@ -148,7 +144,7 @@ pub(crate) fn plan(seed: u64) -> Plan {
         misfortune(&mut lan, &mut rng, at, quiet, &shared, &owners);
     }
     repair(&mut lan, quiet);
-    Plan { lan, quiet, down, longest, instances, lazy_neighbours, calm }
+    Plan { lan, quiet, down, longest, instances, calm }
 }
 
 impl Plan {
@@ -156,9 +152,9 @@ impl Plan {
     pub(crate) fn run(mut self) -> u64 {
         self.lan.run_until(self.quiet);
         let settle = self.settle();
+        let healed = self.longest + secs(1) + if self.is_lazy() { self.longest } else { ms(0) };
         let lan = &mut self.lan;
         let rivals: Vec<Vec<usize>> = (0..self.instances).map(|i| lan.masters(i)).collect();
-        let healed = self.longest + secs(1) + if self.lazy_neighbours { self.longest } else { ms(0) };
         let healed = healed * 101 / 100;
         lan.run_until(self.quiet + healed.min(settle));
         if healed <= settle {
@@ -186,6 +182,12 @@ impl Plan {
 }
 
 impl Plan {
+    /// Whether someone has options under which a surviving MASTER announces only when its rival has fallen silent.
+    fn is_lazy(&self) -> bool {
+        let mut instances = self.lan.routers.iter().flat_map(|router| &router.config.instances);
+        instances.any(|instance| instance.garp.lower_prio_repeat == 0)
+    }
+
     /// How long the last election may take with the options in force.
     fn settle(&self) -> Duration {
         let configs = || self.lan.routers.iter().map(|router| &router.config);

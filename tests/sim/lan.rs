@@ -70,9 +70,9 @@ pub(crate) enum Happening {
     /// A router wanted to be woken.
     Wake { router: usize },
     /// A kernel tells its daemon something.
-    Kernel { router: usize, input: Owned },
+    Kernel { router: usize, daemon: u32, input: Owned },
     /// A script comes to its end.
-    ScriptEnds { router: usize, run: RunId, end: ScriptEnd },
+    ScriptEnds { router: usize, daemon: u32, run: RunId, end: ScriptEnd },
     /// Something is done to the LAN.
     Chaos(crate::draw::Chaos),
 }
@@ -105,7 +105,8 @@ impl Lan {
         let told = &mut self.routers[router].told;
         let when = (*told).max(self.now + delay);
         *told = when;
-        self.at(when, Happening::Kernel { router, input });
+        let daemon = self.routers[router].run;
+        self.at(when, Happening::Kernel { router, daemon, input });
     }
 
     /// Lets everything happen up to `until`.
@@ -142,9 +143,14 @@ impl Lan {
                     }
                 }
             }
-            Happening::Kernel { router, input } => self.tell(router, input),
-            Happening::ScriptEnds { router, run, end } => {
-                if self.routers[router].running.remove(&run).is_some() {
+            Happening::Kernel { router, daemon, input } => {
+                if self.routers[router].run == daemon {
+                    self.tell(router, input);
+                }
+            }
+            Happening::ScriptEnds { router, daemon, run, end } => {
+                let same = self.routers[router].run == daemon;
+                if same && self.routers[router].running.remove(&run).is_some() {
                     self.tell(router, Owned::ScriptEnded(run, end));
                 }
             }
@@ -171,6 +177,7 @@ impl Lan {
             return;
         }
         router.node = Some(Node::new(Arc::clone(&router.config), id as u64));
+        router.run += 1;
         router.kernel.untold.clear();
         router.last_advert.clear();
         router.roles.clear();
@@ -346,7 +353,8 @@ impl Lan {
                 let model = self.routers[id].script(script.0);
                 self.routers[id].running.insert(*run, script.0);
                 let end = ScriptEnd::Exited(u8::from(!model.succeeds));
-                self.at(self.now + model.takes, Happening::ScriptEnds { router: id, run: *run, end });
+                let daemon = self.routers[id].run;
+                self.at(self.now + model.takes, Happening::ScriptEnds { router: id, daemon, run: *run, end });
             }
             Action::SignalScript(run, signal) => {
                 let Some(&script) = self.routers[id].running.get(run) else { return };
@@ -356,7 +364,9 @@ impl Lan {
                     ScriptSignal::Kill => 9,
                 };
                 let end = ScriptEnd::Signalled(number);
-                self.at(self.now + Duration::from_millis(1), Happening::ScriptEnds { router: id, run: *run, end });
+                let daemon = self.routers[id].run;
+                let soon = self.now + Duration::from_millis(1);
+                self.at(soon, Happening::ScriptEnds { router: id, daemon, run: *run, end });
             }
             Action::Notify(_) | Action::Report(_) => {}
         }

@@ -21,6 +21,8 @@ pub(crate) struct Router {
     pub(crate) config: Arc<Vrrp>,
     /// None: the daemon does not run.
     pub(crate) node: Option<Node>,
+    /// How often the daemon was started: nobody hears what was meant for an earlier run.
+    pub(crate) run: u32,
     /// It has been told to begin, so that leftovers are gone.
     pub(crate) started: bool,
     pub(crate) kernel: Kernel,
@@ -122,6 +124,7 @@ impl Router {
             id,
             config: Arc::new(config),
             node: None,
+            run: 0,
             started: false,
             kernel,
             clock: Clock::default(),

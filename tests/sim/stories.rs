@@ -545,6 +545,19 @@ fn a_master_that_was_stopped_takes_its_addresses_back_at_once() {
     oracle::neighbours_know(&lan, 0, A);
 }
 
+#[test]
+fn a_master_that_was_stopped_announces_again_even_if_it_has_heard_nobody() {
+    let mut lan = settled(vec![one(200), one(100)]);
+    lan.pause(A);
+    lan.cut(B, A);
+    lan.run_for(secs(6));
+    assert_eq!(lan.host.get(&ip("10.0.0.100")), Some(&mac_of(B)));
+    lan.resume(A);
+    lan.run_for(ms(5));
+    assert_eq!(lan.masters(0), [A]);
+    oracle::neighbours_know(&lan, 0, A);
+}
+
 // ---- unicast -------------------------------------------------------------------------------------------------------
 
 fn unicast_to(priority: u8, own: usize, peers: &[usize]) -> Instance {
