@@ -15,6 +15,7 @@ use crate::process::start::{self, set_process_name};
 use crate::process::vrrp;
 use crate::supervise::child::Kind;
 use crate::sys::channel::Channel;
+use crate::sys::heartbeat::Heartbeat;
 use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{daemon, log, memfd, reexec};
 use crate::time::Duration;
@@ -34,6 +35,8 @@ pub struct Child {
     pub config: Config,
     /// To the parent.
     pub channel: Channel,
+    /// The parent looks at it.
+    pub heartbeat: Heartbeat,
 }
 
 /// Runs a child; gives its exit status.
@@ -52,6 +55,7 @@ pub fn run(kind: Kind, options: Options, argv: Vec<OsString>) -> u8 {
 
 fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Child> {
     let channel = Channel::inherited(reexec::inherited(reexec::CHANNEL)?)?;
+    let heartbeat = Heartbeat::shared(&reexec::inherited(reexec::HEARTBEAT)?)?;
     let bundle = memfd::read(reexec::inherited(reexec::CONFIGURATION)?)?;
     let config = configuration::read_bundle(&bundle, &options)?.config;
     let names = Names::of(&options, &config.global);
@@ -66,7 +70,7 @@ fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Chil
         Kind::Bfd => &process_names.bfd,
     };
     set_process_name(name.as_deref(), &argv);
-    Ok(Child { kind, options, argv, names, config, channel })
+    Ok(Child { kind, options, argv, names, config, channel, heartbeat })
 }
 
 fn live(child: Child) -> u8 {
@@ -118,7 +122,7 @@ async fn idle(child: Child) -> io::Result<u8> {
                     info!("Reloading");
                     parent.send(&FromChild::Reloaded(Ok(Vec::new())));
                 }
-                ToChild::Status => {}
+                ToChild::Status | ToChild::Beat => {}
             }
         }
         if gone {

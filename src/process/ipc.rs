@@ -11,6 +11,8 @@ pub enum ToChild {
     Reload,
     /// Answer with [`FromChild::Status`].
     Status,
+    /// Turn the loop once: the heartbeat is the answer.
+    Beat,
 }
 
 /// From a child to the parent.

@@ -25,7 +25,7 @@ use crate::sys::log::ROLE;
 use crate::sys::notify_socket::ServiceManager;
 use crate::sys::signals::{Signal, Signals, description};
 use crate::sys::spawn::Program;
-use crate::sys::{clock, daemon, files, log, memfd, spawn};
+use crate::sys::{clock, daemon, files, log, memfd, namespace, spawn};
 use crate::time::{Duration, Instant};
 
 use slot::Slot;
@@ -195,10 +195,12 @@ impl Parent {
 
     fn deadline(&self) -> Option<Instant> {
         let lives = self.slots.iter().filter_map(|slot| slot.life.deadline()).filter(|_| self.stopping.is_none());
+        let watch = |slot: &Slot| slot.watch.as_ref().filter(|_| slot.pid.is_some()).map(|(_, dog)| dog.deadline());
+        let watches = self.slots.iter().filter_map(watch).filter(|_| self.stopping.is_none());
         let stop = self.stopping.as_ref().and_then(|stopping| stopping.kill_at);
         let reload = self.reloading.as_ref().map(|reloading| reloading.deadline);
         let status = self.status_waiting.iter().map(|(at, _)| *at).min();
-        lives.chain(stop).chain(reload).chain(status).min()
+        lives.chain(watches).chain(stop).chain(reload).chain(status).min()
     }
 
     fn take(&mut self, happening: Happening) {
@@ -222,6 +224,7 @@ impl Parent {
                 self.kill_children();
             }
         } else {
+            self.slots.iter_mut().for_each(|slot| slot.look_after(now));
             for i in 0..self.slots.len() {
                 if self.slots[i].life.deadline().is_some_and(|at| now >= at) {
                     self.feed(i, Input::Tick);
@@ -265,6 +268,7 @@ impl Parent {
         let slot = &mut self.slots[i];
         slot.pid = None;
         slot.link = None;
+        slot.watch = None;
         slot.is_ready = false;
         slot.last_pid = pid.as_raw();
         if slot.kind == Kind::Vrrp {
@@ -474,8 +478,12 @@ impl Parent {
         for slot in self.slots.drain(..) {
             slot.pid_file.remove();
         }
-        let Start { pid_file, directories, .. } = self.start;
+        let Start { pid_file, directories, core_pattern, names, .. } = self.start;
+        start::restore_core_pattern(core_pattern);
         pid_file.remove();
+        if names.namespace.is_some() {
+            namespace::leave_pid_directory();
+        }
         for directory in directories {
             // Only where it is empty.
             let _ = std::fs::remove_dir(directory);

@@ -17,7 +17,7 @@ use crate::supervise::child::End;
 use crate::sys::channel::Channel;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::spawn::{self, Program};
-use crate::sys::{clock, daemon, reexec};
+use crate::sys::{clock, daemon, reexec, schedule};
 use crate::time::{Duration, Instant};
 
 /// The word after `--child`.
@@ -30,13 +30,15 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(1);
 /// Starts a spawner; gives our end of its channel.
 pub fn start(arg0: &OsString) -> io::Result<(Pid, Channel)> {
     let (ours, theirs) = Channel::pair()?;
-    let pid = reexec::start(arg0, &["--child".into(), WORD.into()], theirs, None)?;
+    let pid = reexec::start(arg0, &["--child".into(), WORD.into()], vec![theirs])?;
     Ok((pid, ours))
 }
 
 /// The process.
 pub fn run(argv: &[OsString]) -> u8 {
     set_process_name(None, argv);
+    // A spawner that is started again comes from a child that has its priority already.
+    schedule::ordinary();
     let channel = reexec::inherited(reexec::CHANNEL).and_then(Channel::inherited);
     match (channel, Signals::open()) {
         (Ok(channel), Ok(signals)) => Spawner::new(channel, signals).live(),

@@ -45,6 +45,8 @@ pub struct Start {
     pub child_pid_files: BTreeMap<Kind, PidFile>,
     /// Directories to remove at the end where they are empty.
     pub directories: Vec<PathBuf>,
+    /// What `-M` replaced.
+    pub core_pattern: Option<Vec<u8>>,
 }
 
 /// Runs the daemon; gives the program's exit status.
@@ -79,7 +81,7 @@ fn prepare(options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
             [system.sysname(), system.release(), system.version()].map(|s| s.to_string_lossy());
         info!("Running on {name} {release} {version}");
     }
-    info!("Command line: {}", argv.iter().map(|w| format!("'{}'", w.to_string_lossy())).collect::<Vec<_>>().join(" "));
+    command_line(&argv).iter().for_each(|line| info!("{line}"));
     if options.snmp {
         warn!("SNMP is not built yet: --snmp and --snmp-agent-socket have no effect");
     }
@@ -103,11 +105,14 @@ fn prepare(options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
         ServiceManager.failed(libc_einval());
         return Err(status);
     }
+    if global.max_auto_priority.is_none() {
+        info!("NOTICE: setting config option max_auto_priority should result in better keepalived performance");
+    }
     set_umask(&options, global);
-    set_core_dumps(&options);
+    let core_pattern = set_core_dumps(&options);
     let directories = directories(&options, &names)?;
     let (pid_file, child_pid_files) = pid_files(&options, &names)?;
-    Ok(Start { options, argv, names, origin, read, pid_file, child_pid_files, directories })
+    Ok(Start { options, argv, names, origin, read, pid_file, child_pid_files, directories, core_pattern })
 }
 
 fn libc_einval() -> u32 {
@@ -153,12 +158,46 @@ pub fn set_umask(options: &Options, global: &Global) {
     files::set_umask(mask);
 }
 
-fn set_core_dumps(options: &Options) {
+const CORE_PATTERN: &str = "/proc/sys/kernel/core_pattern";
+
+/// `-m` and `-M`. Gives the pattern to restore at the end.
+fn set_core_dumps(options: &Options) -> Option<Vec<u8>> {
     if options.core_dump
         && let Err(error) = daemon::allow_core_dumps()
     {
         warn!("cannot lift the limit of core dumps: {error}");
     }
+    let pattern = options.core_pattern.as_ref()?;
+    let before = std::fs::read(CORE_PATTERN);
+    match std::fs::write(CORE_PATTERN, pattern.as_encoded_bytes()) {
+        Ok(()) => before.ok(),
+        Err(error) => {
+            warn!("cannot set {CORE_PATTERN}: {error}");
+            None
+        }
+    }
+}
+
+/// Puts back what `-M` replaced.
+pub fn restore_core_pattern(before: Option<Vec<u8>>) {
+    if let Some(pattern) = before
+        && let Err(error) = std::fs::write(CORE_PATTERN, pattern)
+    {
+        warn!("cannot restore {CORE_PATTERN}: {error}");
+    }
+}
+
+/// The command line for the log, about 110 columns to a line.
+fn command_line(argv: &[OsString]) -> Vec<String> {
+    const COLUMNS: usize = 110;
+    let mut lines = vec!["Command line:".to_owned()];
+    for word in argv.iter().map(|word| format!(" '{}'", word.to_string_lossy())) {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() <= COLUMNS => line.push_str(&word),
+            _ => lines.push(format!("{:13}{word}", "")),
+        }
+    }
+    lines
 }
 
 /// Makes the directories for pid files, socket and record.
@@ -246,4 +285,19 @@ fn background(mut start: Start) -> u8 {
 pub fn set_process_name(configured: Option<&str>, argv: &[OsString]) {
     let started_as = argv.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     daemon::set_name(configured.unwrap_or(&started_as));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_line_is_wrapped_and_no_word_is_lost() {
+        let argv: Vec<OsString> = (0..40).map(|i| format!("word{i}").into()).collect();
+        let lines = command_line(&argv);
+        assert!(lines.len() > 2 && lines.iter().all(|line| line.len() <= 110));
+        assert!(lines[0].starts_with("Command line: 'word0' 'word1'"));
+        assert!(lines[1].starts_with("              'word"));
+        assert_eq!(lines.join("").matches("'word").count(), 40);
+    }
 }

@@ -23,6 +23,7 @@ use crate::process::paths;
 use crate::process::record::{self, Record};
 use crate::process::vrrp::scripts::Scripts;
 use crate::sys::files::Writer;
+use crate::sys::heartbeat::Heartbeat;
 use crate::sys::netlink::{Event, Kernel, KernelEvents, Order};
 use crate::sys::raw_socket::Sockets;
 use crate::sys::signals::{Signal, Signals};
@@ -49,6 +50,8 @@ const OPEN_FILES: u64 = 64;
 pub async fn run(child: Child) -> io::Result<u8> {
     let record_path = child.names.record(&child.options);
     let scripts = Scripts::start(&child.argv)?;
+    // Threads that may lag behind start before the priority is raised, those that must not start after it.
+    let writer = Writer::start()?;
     for problem in schedule::apply(&child.config.global.vrrp_scheduling, "vrrp") {
         warn!("{problem}");
     }
@@ -65,9 +68,10 @@ pub async fn run(child: Child) -> io::Result<u8> {
         events,
         signals: Signals::open()?.watch()?,
         parent: Link::new(child.channel)?,
+        heartbeat: child.heartbeat,
         scripts,
         deadline: Deadline::new()?,
-        writer: Some(Writer::start()?),
+        writer: Some(writer),
         record: Record::new(record_path),
         loads: mpsc::channel(1),
         config: child.config,
@@ -104,6 +108,7 @@ struct Process {
     events: KernelEvents,
     signals: AsyncFd<Signals>,
     parent: Link,
+    heartbeat: Heartbeat,
     scripts: Scripts,
     deadline: Deadline,
     /// None at the very end.
@@ -143,6 +148,7 @@ enum Woken {
 impl Process {
     async fn live(&mut self) -> io::Result<u8> {
         while self.ends.is_none() {
+            self.heartbeat.beat();
             let woken = self.wait().await?;
             self.hear(woken)?;
             self.node.handle(Input::Tick, clock::now(), &mut self.actions);
@@ -362,6 +368,7 @@ impl Process {
         while let Some(message) = self.parent.receive::<ToChild>()? {
             match message {
                 ToChild::Reload => self.begin_reload(),
+                ToChild::Beat => {}
                 ToChild::Status => {
                     let status = self.status();
                     self.parent.send(&FromChild::Status(Box::new(status)));

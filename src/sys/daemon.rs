@@ -94,6 +94,12 @@ pub fn send_signal(pid: Pid, number: i32) {
     unsafe { libc::kill(pid.as_raw(), number) };
 }
 
+/// Whether a debugger has the process.
+pub fn is_traced(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("TracerPid:")).is_some_and(|tracer| tracer.trim() != "0")
+}
+
 /// RLIMIT_CORE without limit (`-m`).
 pub fn allow_core_dumps() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_CORE, rlim_t::MAX, rlim_t::MAX)?)

@@ -7,6 +7,7 @@ pub mod control;
 pub mod daemon;
 pub mod disk;
 pub mod files;
+pub mod heartbeat;
 pub mod links;
 pub mod log;
 pub mod machine;

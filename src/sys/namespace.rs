@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 
 /// Where pid files are put with `use_pid_dir`.
@@ -40,4 +40,9 @@ pub fn own_pid_directory(name: &str) -> io::Result<PathBuf> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SLAVE, None::<&str>)?;
     mount(Some(&own), base, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
     Ok(own)
+}
+
+/// Takes the directory of [`own_pid_directory`] away again, so that it can be removed.
+pub fn leave_pid_directory() {
+    let _ = umount2(PID_DIRECTORY, MntFlags::MNT_DETACH);
 }

@@ -14,20 +14,24 @@ use nix::unistd::Pid;
 pub const CHANNEL: RawFd = 3;
 /// The descriptor a child finds the configuration on.
 pub const CONFIGURATION: RawFd = 4;
+/// The descriptor a child finds its heartbeat on.
+pub const HEARTBEAT: RawFd = 5;
 
-/// Starts `/proc/self/exe`, which is this program even after an upgrade replaced its file. The child inherits the signal
-/// mask, so that no signal can hit it before it is ready.
-pub fn start(arg0: &OsStr, arguments: &[OsString], channel: OwnedFd, extra: Option<OwnedFd>) -> io::Result<Pid> {
-    let channel = out_of_the_way(channel)?;
-    let extra = extra.map(out_of_the_way).transpose()?;
-    let (from, also) = (channel.as_raw_fd(), extra.as_ref().map(AsRawFd::as_raw_fd));
+/// Starts `/proc/self/exe`, which is this program even after an upgrade replaced its file. The child finds `descriptors` on
+/// 3 and up. It inherits the signal mask, so that no signal can hit it before it is ready.
+pub fn start(arg0: &OsStr, arguments: &[OsString], descriptors: Vec<OwnedFd>) -> io::Result<Pid> {
+    let sources = descriptors.into_iter().map(out_of_the_way).collect::<io::Result<Vec<OwnedFd>>>()?;
+    let numbers: Vec<RawFd> = sources.iter().map(AsRawFd::as_raw_fd).collect();
     let mut command = Command::new("/proc/self/exe");
     command.arg0(arg0).args(arguments).env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
     let place = move || {
-        // SAFETY: dup2 is async-signal-safe; the sources are open and above the targets.
-        let placed =
-            unsafe { libc::dup2(from, CHANNEL) >= 0 && also.is_none_or(|also| libc::dup2(also, CONFIGURATION) >= 0) };
-        if placed { Ok(()) } else { Err(io::Error::last_os_error()) }
+        for (target, source) in (CHANNEL..).zip(&numbers) {
+            // SAFETY: dup2 is async-signal-safe; the sources are open and above the targets.
+            if unsafe { libc::dup2(*source, target) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
     };
     // SAFETY: `place` neither allocates nor locks.
     unsafe { command.pre_exec(place) };
@@ -36,7 +40,7 @@ pub fn start(arg0: &OsStr, arguments: &[OsString], channel: OwnedFd, extra: Opti
     Ok(Pid::from_raw(child.id() as i32))
 }
 
-/// A copy that `dup2` onto 3 or 4 cannot hit, closed at exec.
+/// A copy that `dup2` onto 3 and up cannot hit, closed at exec.
 fn out_of_the_way(fd: OwnedFd) -> io::Result<OwnedFd> {
     let copy = fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(10))?;
     // SAFETY: just made, and nobody else owns it.

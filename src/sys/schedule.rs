@@ -45,15 +45,24 @@ pub fn apply(settings: &Scheduling, process: &str) -> Vec<String> {
     problems
 }
 
-/// SCHED_RR, not inherited by what we start.
+/// SCHED_RR for this thread and those it starts.
 fn realtime(priority: u8) -> io::Result<()> {
     // SAFETY: all-zero is a valid sched_param (other C libraries have more fields).
     let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
     parameters.sched_priority = i32::from(priority);
     // SAFETY: plain system call; `parameters` outlives it.
-    match unsafe { libc::sched_setscheduler(0, libc::SCHED_RR | libc::SCHED_RESET_ON_FORK, &parameters) } {
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &parameters) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Back to the ordinary scheduler, for threads and processes that only help.
+pub fn ordinary() {
+    // SAFETY: all-zero is what SCHED_OTHER demands.
+    unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_OTHER, &parameters);
     }
 }
 

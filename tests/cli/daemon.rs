@@ -6,7 +6,11 @@ use nix::unistd::Pid;
 use crate::kit::{Daemon, Dir, Ran, eventually, ip, proc_file, router, scratch};
 
 fn addresses() -> String {
-    ip("-o -4 addr show dev eth0")
+    addresses_of("eth0")
+}
+
+fn addresses_of(link: &str) -> String {
+    ip(&format!("-o -4 addr show dev {link}"))
 }
 
 /// A router that holds its address.
@@ -335,5 +339,98 @@ fn dumps_are_whole_private_and_have_the_layout_that_tools_parse() {
             assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
         }
         assert!(daemon.stop().success());
+    });
+}
+
+#[test]
+fn a_frozen_child_is_replaced() {
+    scratch(|| {
+        let dir = Dir::new();
+        let mut daemon = master(&dir);
+        let frozen = dir.pid("v.pid");
+        kill(frozen, Signal::SIGSTOP).unwrap();
+        daemon.wait_for(&format!("VRRP process({frozen}) does not answer: killing it"));
+        daemon.wait_for("removed 10.0.0.100/24 from eth0, left by an earlier run");
+        daemon.wait_for("(VI_1) Entering BACKUP STATE (init)");
+        assert!(daemon.stop().success());
+    });
+}
+
+#[test]
+fn a_log_reader_that_has_stopped_holds_up_nobody() {
+    use std::io::Read;
+    scratch(|| {
+        let dir = Dir::new();
+        // Every address is a few lines; together they are more than a pipe and the queue hold.
+        let addresses: Vec<String> = (1..=250).map(|i| format!("10.0.1.{i}/24")).collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let config = dir.write("k.conf", &router("VI_1", 51, &addresses)).display().to_string();
+        let mut command = dir.command(&["-n", "-l", "-D", "-G", "-f", &config]);
+        let mut child = command.args(dir.pid_options()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let sent = || -> u64 {
+            let status = dir.ask("status").stdout;
+            let count = status.split("advert_sent ").nth(1).and_then(|rest| rest.split(',').next().map(str::to_owned));
+            count.and_then(|count| count.parse().ok()).unwrap_or(0)
+        };
+        // The second burst of announcements comes after the sixth advert.
+        eventually("adverts go on", || sent() >= 8);
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+        eventually("the addresses are gone", || !addresses_of("eth0").contains("10.0.1."));
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(said.contains("(VI_1) Entering MASTER STATE"), "a state change is never lost");
+    });
+}
+
+#[test]
+fn a_network_namespace_is_entered_and_has_its_own_pid_directory() {
+    scratch(|| {
+        let dir = Dir::new();
+        let name = format!("kacli{}", std::process::id());
+        ip(&format!("netns add {name}"));
+        let inside = |line: &str| ip(&format!("-n {name} {line}"));
+        inside("link add eth0 type veth peer name peer0");
+        inside("link set eth0 up");
+        inside("link set peer0 up");
+        inside("addr add 10.0.0.7/24 dev eth0");
+        dir.write("k.conf", &router("VI_1", 51, &["10.0.0.100/24"]));
+        let config = dir.path("k.conf").display().to_string();
+        let mut daemon = Daemon::of(dir.command(&["-n", "-l", "-G", "-f", &config, "-s", &name]));
+        daemon.wait_for(&format!("Changing syslog ident to Keepalived_{name}"));
+        daemon.wait_for("(VI_1) Entering MASTER STATE");
+        eventually("the address is in there", || inside("-4 addr").contains("10.0.0.100/24"));
+        assert!(!addresses().contains("10.0.0.100"));
+        let outside = std::path::Path::new("/run/keepalived").join(&name);
+        let pid = std::fs::read_to_string(outside.join("keepalived.pid")).unwrap();
+        assert_eq!(pid, format!("{}\n", daemon.pid()));
+        assert_eq!(dir.run(&["status", "-s", &name]).code, Some(0));
+        assert!(daemon.stop().success());
+        assert!(!outside.exists());
+        ip(&format!("netns del {name}"));
+    });
+}
+
+#[test]
+fn the_startup_script_runs_before_any_child_and_the_shutdown_script_after_all() {
+    scratch(|| {
+        let dir = Dir::new();
+        let script = dir.write("s.sh", &format!("#!/bin/sh\necho $1 >>{}\nexit $2\n", dir.path("said").display()));
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let script = script.display();
+        dir.write(
+            "k.conf",
+            &format!(
+                "global_defs {{\n  script_user root\n  startup_script \"{script} up 0\"\n  shutdown_script \"{script} \
+                 down 3\"\n}}\n{}",
+                router("VI_1", 51, &["10.0.0.100/24"])
+            ),
+        );
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("startup script script succeeded");
+        daemon.wait_for("Starting VRRP child process");
+        assert!(daemon.stop().success());
+        assert_eq!(daemon.count("shutdown script script failed, status 3"), 1);
+        assert_eq!(dir.read("said"), "up\ndown\n");
     });
 }

@@ -87,7 +87,8 @@ impl Ran {
 pub(crate) struct Daemon {
     child: Child,
     lines: Receiver<String>,
-    heard: Vec<String>,
+    /// With whether somebody has waited for it.
+    heard: Vec<(String, bool)>,
 }
 
 impl Daemon {
@@ -111,24 +112,33 @@ impl Daemon {
         Self { child, lines, heard: Vec::new() }
     }
 
-    /// Waits for a line that contains `text`; lines before it are taken as heard.
+    /// Waits for a line that contains `text` and that nobody has waited for yet: lines of different processes come in any
+    /// order.
     pub(crate) fn wait_for(&mut self, text: &str) -> String {
+        let mut at = 0;
         loop {
-            match self.lines.recv_timeout(LIMIT) {
-                Ok(line) => {
-                    self.heard.push(line.clone());
-                    if line.contains(text) {
-                        return line;
-                    }
+            while at == self.heard.len() {
+                match self.lines.recv_timeout(LIMIT) {
+                    Ok(line) => self.heard.push((line, false)),
+                    Err(_) => panic!("no line with {text:?} after\n{}", self.story()),
                 }
-                Err(_) => panic!("no line with {text:?} after\n{}", self.heard.join("\n")),
             }
+            let (line, waited_for) = &mut self.heard[at];
+            if !*waited_for && line.contains(text) {
+                *waited_for = true;
+                return line.clone();
+            }
+            at += 1;
         }
+    }
+
+    fn story(&self) -> String {
+        self.heard.iter().map(|(line, _)| format!("{line}\n")).collect()
     }
 
     /// How many of the lines heard so far contain `text`.
     pub(crate) fn count(&self, text: &str) -> usize {
-        self.heard.iter().filter(|line| line.contains(text)).count()
+        self.heard.iter().filter(|(line, _)| line.contains(text)).count()
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -143,7 +153,7 @@ impl Daemon {
     pub(crate) fn end(&mut self) -> ExitStatus {
         // The console closes when the last process that has it is gone.
         while let Ok(line) = self.lines.recv_timeout(LIMIT) {
-            self.heard.push(line);
+            self.heard.push((line, false));
         }
         self.child.wait().unwrap()
     }
@@ -160,7 +170,7 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("the daemon said:\n{}", self.heard.join("\n"));
+            eprintln!("the daemon said:\n{}", self.story());
         }
     }
 }

@@ -7,12 +7,17 @@ use nix::unistd::Pid;
 use tracing::{error, info};
 
 use crate::model::Config;
+use crate::process::ipc::ToChild;
 use crate::process::link::Link;
 use crate::process::options::Options;
 use crate::supervise::child::{Child, Kind};
+use crate::supervise::watchdog::{Verdict, Watchdog};
 use crate::sys::channel::Channel;
+use crate::sys::heartbeat::Heartbeat;
+use crate::sys::log::ROLE;
 use crate::sys::pidfile::PidFile;
-use crate::sys::{daemon, reexec};
+use crate::sys::{clock, daemon, reexec};
+use crate::time::Instant;
 
 /// A child, running or not.
 pub(super) struct Slot {
@@ -26,12 +31,14 @@ pub(super) struct Slot {
     /// It has said that its configuration is in force.
     pub(super) is_ready: bool,
     pub(super) starts: u64,
+    /// How far the process has counted, and what we make of it.
+    pub(super) watch: Option<(Heartbeat, Watchdog)>,
 }
 
 impl Slot {
     pub(super) fn new(kind: Kind, pid_file: PidFile, options: &Options, config: &Config) -> Self {
         let life = Child::new(options.respawn, config.global.child_wait);
-        Self { kind, life, pid: None, last_pid: 0, link: None, pid_file, is_ready: false, starts: 0 }
+        Self { kind, life, pid: None, last_pid: 0, link: None, pid_file, is_ready: false, starts: 0, watch: None }
     }
 
     pub(super) fn has_work(&self, options: &Options, config: &Config) -> bool {
@@ -70,8 +77,11 @@ impl Slot {
         arguments.extend_from_slice(rest);
         let (ours, theirs) = Channel::pair()?;
         let link = Link::new(ours)?;
-        let pid = reexec::start(&arg0, &arguments, theirs, Some(bundle.try_clone()?))?;
+        let (heartbeat, beats) = Heartbeat::new()?;
+        let pid = reexec::start(&arg0, &arguments, vec![theirs, bundle.try_clone()?, beats])?;
         self.link = Some(link);
+        // The others have no loop to freeze yet.
+        self.watch = (self.kind == Kind::Vrrp).then(|| (heartbeat, Watchdog::new(clock::now())));
         self.is_ready = false;
         Ok(pid)
     }
@@ -79,6 +89,30 @@ impl Slot {
     pub(super) fn signal(&self, number: i32) {
         if let Some(pid) = self.pid {
             daemon::send_signal(pid, number);
+        }
+    }
+
+    /// Looks whether the process still turns its loop. One that does not is killed, and started again like any that dies.
+    pub(super) fn look_after(&mut self, now: Instant) {
+        let (Some((heartbeat, watchdog)), Some(pid)) = (&mut self.watch, self.pid) else { return };
+        if !self.is_ready {
+            // Reading a large configuration takes its time.
+            *watchdog = Watchdog::new(now);
+            return;
+        }
+        match watchdog.look(heartbeat.count(), now) {
+            Verdict::Fine => {}
+            Verdict::Ask => {
+                if let Some(link) = &mut self.link {
+                    link.send(&ToChild::Beat);
+                }
+            }
+            // Somebody is looking at it with a debugger.
+            Verdict::Frozen if daemon::is_traced(pid) => {}
+            Verdict::Frozen => {
+                error!(target: ROLE, "{} process({pid}) does not answer: killing it", self.kind.log_name());
+                self.signal(nix::libc::SIGKILL);
+            }
         }
     }
 }

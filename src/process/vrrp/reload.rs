@@ -27,6 +27,7 @@ impl Process {
         let (sender, options) = (self.loads.0.clone(), self.options.clone());
         let thread = std::thread::Builder::new().name("reload".into());
         let started = thread.spawn(move || {
+            schedule::ordinary();
             // The loop is gone only when the process is.
             let _ = sender.blocking_send(load(bundle, &options));
         });

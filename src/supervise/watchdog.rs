@@ -1,0 +1,101 @@
+//! Whether a child still turns its loop.
+
+use crate::time::{Duration, Instant};
+
+/// From one look to the next.
+pub const INTERVAL: Duration = Duration::from_secs(4);
+/// A look that comes this late says that the parent itself was stopped, or the whole machine: then everybody gets a new
+/// chance.
+const OVERSLEPT: Duration = Duration::from_secs(6);
+
+/// What a look leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is alive, or it is too early to say.
+    Fine,
+    /// It may just have had nothing to do: give it something.
+    Ask,
+    /// It was asked and did nothing for a whole interval.
+    Frozen,
+}
+
+/// The watch over one child.
+#[derive(Clone, Copy, Debug)]
+pub struct Watchdog {
+    seen: u64,
+    looked: Instant,
+    asked: bool,
+}
+
+impl Watchdog {
+    /// Begins a watch.
+    pub const fn new(now: Instant) -> Self {
+        Self { seen: 0, looked: now, asked: false }
+    }
+
+    /// When to look.
+    pub fn deadline(&self) -> Instant {
+        self.looked + INTERVAL
+    }
+
+    /// Looks at how far the child has counted.
+    pub fn look(&mut self, count: u64, now: Instant) -> Verdict {
+        if now < self.deadline() {
+            return Verdict::Fine;
+        }
+        let overslept = now.since(self.looked) >= OVERSLEPT;
+        let moved = count != self.seen;
+        let was_asked = self.asked;
+        *self = Self { seen: count, looked: now, asked: !moved };
+        match (moved, was_asked && !overslept) {
+            (true, _) => Verdict::Fine,
+            (false, false) => Verdict::Ask,
+            (false, true) => Verdict::Frozen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Instant = Instant::ZERO;
+
+    fn looks(counts: &[u64]) -> Vec<Verdict> {
+        let mut watchdog = Watchdog::new(START);
+        let times = (1..).map(|i| START + INTERVAL * i);
+        counts.iter().zip(times).map(|(&count, now)| watchdog.look(count, now)).collect()
+    }
+
+    #[test]
+    fn a_child_that_counts_is_left_alone() {
+        assert_eq!(looks(&[1, 5, 6]), [Verdict::Fine; 3]);
+    }
+
+    #[test]
+    fn an_idle_child_is_asked_and_lives_when_it_answers() {
+        assert_eq!(looks(&[3, 3, 4, 4]), [Verdict::Fine, Verdict::Ask, Verdict::Fine, Verdict::Ask]);
+    }
+
+    #[test]
+    fn a_child_that_does_not_answer_is_frozen() {
+        assert_eq!(looks(&[3, 3, 3]), [Verdict::Fine, Verdict::Ask, Verdict::Frozen]);
+        assert_eq!(looks(&[0, 0]), [Verdict::Ask, Verdict::Frozen]);
+    }
+
+    #[test]
+    fn after_a_stop_of_everything_nobody_is_blamed() {
+        let mut watchdog = Watchdog::new(START);
+        assert_eq!(watchdog.look(0, START + INTERVAL), Verdict::Ask);
+        let much_later = START + Duration::from_secs(60);
+        assert_eq!(watchdog.look(0, much_later), Verdict::Ask);
+        assert_eq!(watchdog.look(0, much_later + INTERVAL), Verdict::Frozen);
+    }
+
+    #[test]
+    fn a_look_before_its_time_says_nothing() {
+        let mut watchdog = Watchdog::new(START);
+        assert_eq!(watchdog.look(0, START + Duration::from_secs(1)), Verdict::Fine);
+        assert_eq!(watchdog.deadline(), START + INTERVAL);
+    }
+}
