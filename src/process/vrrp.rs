@@ -333,7 +333,11 @@ impl Process {
                 self.check_permission(&failures);
                 self.failures.extend(failures);
             }
-            Action::RunScript(run, script) => self.scripts.run(run, &self.node_config().scripts[script.0]),
+            Action::RunScript(run, script) => {
+                if let Some(script) = self.config.vrrp.scripts.get(script.0) {
+                    self.scripts.run(run, script);
+                }
+            }
             Action::SignalScript(run, signal) => self.scripts.signal(run, signal),
             Action::Notify(notification) => self.scripts.notify(&notification),
             Action::Report(event) => {
@@ -341,10 +345,6 @@ impl Process {
                 self.lines.push(event);
             }
         }
-    }
-
-    fn node_config(&self) -> Arc<Vrrp> {
-        Arc::clone(&self.config.vrrp)
     }
 
     /// Everything that is due leaves together.

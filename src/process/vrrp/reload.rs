@@ -54,6 +54,8 @@ impl Process {
             }
         }
         allow_open_files(&config.vrrp);
+        // What was decided so far speaks of the old configuration's scripts.
+        self.perform_all();
         self.config = config;
         let vrrp = Arc::clone(&self.config.vrrp);
         self.node.handle(Input::Reload(&vrrp), clock::now(), &mut self.actions);
