@@ -112,21 +112,25 @@ fn imports_only_go_down() {
 #[test]
 fn only_hands_touch_the_world() {
     let floors = floors();
+    // From floor to floor; engines must give the same run for the same seed, so nothing in them has a random order.
     let worldly = [
-        (3, "tokio::"),
-        (3, "std::process"),
-        (3, "std::fs"),
-        (3, "SystemTime"),
-        (3, "std::time::Instant"),
-        (3, "nix::"),
-        (2, "HashMap"),
-        (2, "HashSet"),
+        (0..=3, "tokio::"),
+        (0..=3, "std::process"),
+        (0..=3, "std::fs"),
+        (0..=3, "SystemTime"),
+        (0..=3, "std::time::Instant"),
+        (0..=3, "nix::"),
+        (2..=2, "HashMap"),
+        (2..=2, "HashSet"),
     ];
+    // The words for error numbers ask nobody, and `std::os::unix` is another word.
+    let harmless = |line: &str| line.replace("nix::errno", "").replace("unix::", "");
     let mut complaints = Vec::new();
     for source in sources() {
         let Some((floor, _)) = floors.iter().find(|(_, name)| *name == source.module) else { continue };
         for (number, line) in source.code() {
-            for (_, word) in worldly.iter().filter(|(top, word)| floor <= top && line.contains(word)) {
+            let line = harmless(line);
+            for (_, word) in worldly.iter().filter(|(floors, word)| floors.contains(floor) && line.contains(word)) {
                 complaints.push(source.complain(number, &format!("{word} on floor {floor}")));
             }
         }
