@@ -7,3 +7,5 @@ mod corpus;
 mod keywords;
 mod kit;
 mod lexical;
+mod rules;
+mod samples;

@@ -156,11 +156,15 @@ impl Line<'_, '_, '_> {
                 draft.track_group.get_or_insert(Spanned::new(value.text.clone(), value.span));
             }
             other => {
-                let known = ADDRESS_OPTIONS.iter().map(|entry| entry.name);
-                let similar = crate::config::suggest(other, known).map(|word| format!("did you mean {word}?"));
+                let similar = crate::config::suggest(other, ADDRESS_OPTIONS.iter().map(|entry| entry.name));
                 let message = format!("an address line does not know '{other}'; the word is ignored");
                 let diagnostic = self.reader.error(Code::UNKNOWN_OPTION, word.span, message);
-                diagnostic.help = similar;
+                diagnostic.help = similar.map(|word| format!("did you mean {word}?"));
+                // The value after a misspelt option is no second mistake.
+                let meant = ADDRESS_OPTIONS.iter().find(|entry| Some(entry.name) == similar);
+                if meant.is_some_and(|entry| entry.value != Value::Nothing) {
+                    rest.next();
+                }
             }
         }
         Ok(())
