@@ -95,6 +95,7 @@ codes! {
     3028 DELAYS_ADJUSTED "link delays adjusted" "Link delays are longer than the advertisement timers allow; they are cut.";
     3029 CHECK_REFUSES "refused because reload_check_config is set" "With reload_check_config every problem of the configuration refuses it.";
     3030 VMAC_CONFLICT "option about VMACs does not fit" "An option about virtual MACs or ipvlans contradicts another; it is ignored.";
+    3031 OWN_ADDRESS_AS_PEER "own address as peer" "A unicast peer is this router itself: the file of another router was probably copied unchanged.";
 
     // Files and scripts.
     4001 NO_CONFIGURATION "configuration not found" "The configuration file does not exist or cannot be read.";

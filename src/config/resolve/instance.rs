@@ -445,6 +445,14 @@ impl<'a> Work<'a> {
             self.reject(Code::STRICT_MODE, span, "strict mode: no unicast on an interface that can multicast")
                 .help("remove strict_mode and vrrp_strict, or unicast_peer");
         }
+        let own = self.interface.as_ref().and_then(|(_, link)| link.as_ref()).map(|link| link.addresses.clone());
+        for peer in draft.peers.iter().map(|peer| peer.address) {
+            let is_source = draft.source.is_some_and(|source| source.value == peer.value);
+            if is_source || own.iter().flatten().any(|cidr| cidr.address == peer.value) {
+                let what = format!("peer {} is an address of this router", peer.value);
+                self.lint(Code::OWN_ADDRESS_AS_PEER, peer.span, what).help("name the other routers only");
+            }
+        }
         let peers: Vec<Peer> = draft
             .peers
             .iter()

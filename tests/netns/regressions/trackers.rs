@@ -55,16 +55,18 @@ fn scripts_that_ignore_sigterm_do_not_outlive_a_reload() {
     needs!();
     let lan = Lan::new(1);
     let count = 40;
-    let mut scripts = String::new();
     let mut tracked = String::from("track_script {\n");
     for n in 0..count {
         lan.script('a', &format!("s{n}.sh"), "trap '' TERM\nwhile :; do sleep 1000; done");
-        scripts += &script(&format!("s{n}"), "timeout 300");
         tracked += &format!("s{n} weight 1\n");
     }
     tracked += "}";
-    let config = tracking(&scripts, &quick("V", 51, 150, VIP, &tracked));
-    let a = lan.start('a', Kind::Ours, &config);
+    // Scripts that a reload does not change run on, so each reload changes them.
+    let config = |timeout: u32| {
+        let scripts: String = (0..count).map(|n| script(&format!("s{n}"), &format!("timeout {timeout}"))).collect();
+        tracking(&scripts, &quick("V", 51, 150, VIP, &tracked))
+    };
+    let a = lan.start('a', Kind::Ours, &config(300));
     let shells = || {
         let is_script = |p: &nix::unistd::Pid| {
             std::fs::read(format!("/proc/{p}/cmdline"))
@@ -73,9 +75,9 @@ fn scripts_that_ignore_sigterm_do_not_outlive_a_reload() {
         a.processes().into_iter().filter(is_script).collect::<Vec<_>>()
     };
     eventually("all scripts run", || shells().len() >= count);
-    for _ in 0..3 {
+    for timeout in 301..304 {
         let old = shells();
-        reloaded(&lan, 'a', &config);
+        reloaded(&lan, 'a', &config(timeout));
         eventually("the old scripts are gone and new ones run", || {
             let new = shells();
             old.iter().all(|p| !new.contains(p)) && new.len() >= count
