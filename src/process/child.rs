@@ -74,17 +74,14 @@ fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Chil
 }
 
 fn live(child: Child) -> u8 {
-    // A runtime of one thread: everything in the loop happens in one order.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            error!("cannot start: {error}");
-            return 70;
-        }
-    };
     let result = match child.kind {
-        Kind::Vrrp => runtime.block_on(vrrp::run(child)),
-        Kind::Checker | Kind::Bfd => runtime.block_on(idle(child)),
+        Kind::Vrrp => vrrp::run(child),
+        // A runtime of one thread: everything in the loop happens in one order.
+        Kind::Checker | Kind::Bfd => tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .and_then(|runtime| runtime.block_on(idle(child))),
     };
     result.unwrap_or_else(|error| {
         error!("{error}");

@@ -1,6 +1,7 @@
 //! The VRRP process: one loop around `vrrp::Node`. It listens, lets the engine decide, and hands on what is to be done;
 //! nothing in it waits for a disk, a log reader, a script or the kernel's locks.
 
+mod post;
 mod reload;
 mod scripts;
 mod views;
@@ -9,27 +10,25 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use crate::addr::{Cidr, IfIndex};
 use crate::model::{Config, Vrrp};
 use crate::process::child::Child;
 use crate::process::ipc::{FromChild, ToChild};
-use crate::process::link::Link;
 use crate::process::paths;
 use crate::process::record::{self, Record};
+use crate::process::vrrp::post::Post;
 use crate::process::vrrp::scripts::Scripts;
 use crate::sys::files::Writer;
 use crate::sys::heartbeat::Heartbeat;
+use crate::sys::mailbox::{Mailbox, Sender, mailbox};
 use crate::sys::netlink::{Event, Kernel, KernelEvents, Order};
+use crate::sys::poller::Poller;
 use crate::sys::raw_socket::Sockets;
 use crate::sys::signals::{Signal, Signals};
-use crate::sys::timer::Deadline;
 use crate::sys::{clock, daemon, schedule};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 use crate::vrrp::io::{Action, Failure, Input, Link as KernelLink, SendAdvert};
 use crate::vrrp::{Node, report};
 
@@ -47,7 +46,7 @@ const NO_PERMISSION: u8 = 4;
 const OPEN_FILES: u64 = 64;
 
 /// Runs the VRRP process; gives its exit status.
-pub async fn run(child: Child) -> io::Result<u8> {
+pub fn run(child: Child) -> io::Result<u8> {
     let record_path = child.names.record(&child.options);
     let scripts = Scripts::start(&child.argv)?;
     // Threads that may lag behind start before the priority is raised, those that must not start after it.
@@ -63,17 +62,18 @@ pub async fn run(child: Child) -> io::Result<u8> {
     let (kernel, events) = Kernel::start()?;
     let mut process = Process {
         node: Node::new(Arc::clone(&child.config.vrrp), 0),
+        poller: Poller::new()?,
         sockets: Sockets::default(),
         kernel,
         events,
-        signals: Signals::open()?.watch()?,
-        parent: Link::new(child.channel)?,
+        kernel_waits: false,
+        signals: Signals::open()?,
+        parent: Post::new(child.channel),
         heartbeat: child.heartbeat,
         scripts,
-        deadline: Deadline::new()?,
         writer: Some(writer),
         record: Record::new(record_path),
-        loads: mpsc::channel(1),
+        loads: mailbox()?,
         config: child.config,
         options: child.options,
         names: child.names,
@@ -89,7 +89,8 @@ pub async fn run(child: Child) -> io::Result<u8> {
         ends: None,
         synced: false,
     };
-    process.live().await
+    process.watch_all()?;
+    process.live()
 }
 
 fn allow_open_files(vrrp: &Vrrp) {
@@ -103,19 +104,21 @@ fn allow_open_files(vrrp: &Vrrp) {
 /// The process: the engine and its hands.
 struct Process {
     node: Node,
+    poller: Poller,
     sockets: Sockets,
     kernel: Kernel,
     events: KernelEvents,
-    signals: AsyncFd<Signals>,
-    parent: Link,
+    /// More events may wait than one turn took.
+    kernel_waits: bool,
+    signals: Signals,
+    parent: Post,
     heartbeat: Heartbeat,
     scripts: Scripts,
-    deadline: Deadline,
     /// None at the very end.
     writer: Option<Writer>,
     record: Record,
     /// Configurations that a thread has read.
-    loads: (mpsc::Sender<reload::Load>, mpsc::Receiver<reload::Load>),
+    loads: (Sender<reload::Load>, Mailbox<reload::Load>),
     config: Config,
     options: crate::process::options::Options,
     names: paths::Names,
@@ -136,27 +139,45 @@ struct Process {
     synced: bool,
 }
 
-/// What a wait brought that cannot be asked for again.
-enum Woken {
-    Kernel(Option<Event>),
-    Load(reload::Load),
-    Parent(io::Result<()>),
-    Scripts(io::Result<()>),
-    Other,
+/// Tokens of what the process waits for beside its raw sockets.
+mod token {
+    pub(super) const PARENT: u64 = 0;
+    pub(super) const SIGNALS: u64 = 1;
+    pub(super) const LOADS: u64 = 2;
+    pub(super) const SCRIPTS: u64 = 3;
+    pub(super) const KERNEL: u64 = 4;
+}
+
+/// What a wait brought, beside packets.
+#[derive(Clone, Copy, Debug, Default)]
+struct Woken {
+    parent: bool,
+    signals: bool,
+    loads: bool,
+    scripts: bool,
+    kernel: bool,
 }
 
 impl Process {
-    async fn live(&mut self) -> io::Result<u8> {
+    fn watch_all(&self) -> io::Result<()> {
+        self.poller.watch(&self.parent, token::PARENT)?;
+        self.poller.watch_reading(&self.signals, token::SIGNALS)?;
+        self.poller.watch_reading(&self.loads.1, token::LOADS)?;
+        self.poller.watch(&self.scripts, token::SCRIPTS)?;
+        self.poller.watch_reading(&self.events, token::KERNEL)
+    }
+
+    fn live(&mut self) -> io::Result<u8> {
         while self.ends.is_none() {
             self.heartbeat.beat();
-            let woken = self.wait().await?;
+            let woken = self.wait()?;
             self.hear(woken)?;
             self.node.handle(Input::Tick, clock::now(), &mut self.actions);
             self.perform_all();
         }
         let status = self.ends.unwrap_or_default();
         if status == 0 {
-            self.leave().await;
+            self.leave()?;
         }
         let [user, system, ..] =
             daemon::cpu_usage().map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000));
@@ -168,56 +189,67 @@ impl Process {
         Ok(status)
     }
 
-    async fn wait(&mut self) -> io::Result<Woken> {
+    fn wait(&mut self) -> io::Result<Woken> {
+        let nothing_waits = !self.sockets.is_readable() && !self.kernel_waits;
         let deadline = self.node.deadline().map(|(at, _)| at);
-        self.deadline.set(deadline)?;
-        // Every turn hears the sockets and the timers, whatever has woken it, so they come last here: a flood of packets
-        // cannot keep the parent, the scripts and the kernel waiting.
-        tokio::select! {
-            biased;
-            result = self.parent.ready() => Ok(Woken::Parent(result)),
-            // Left ready: all that wait are read in `hear_signals`, which asks the kernel only then.
-            guard = self.signals.readable() => guard.map(|mut guard| {
-                guard.retain_ready();
-                Woken::Other
-            }),
-            Some(load) = self.loads.1.recv() => Ok(Woken::Load(load)),
-            result = self.scripts.ready() => Ok(Woken::Scripts(result)),
-            event = self.events.next() => Ok(Woken::Kernel(event)),
-            expired = self.deadline.expired() => expired.map(|()| Woken::Other),
-            ready = self.sockets.readable() => ready.map(|()| Woken::Other),
-        }
+        self.wait_until(if nothing_waits { deadline } else { Some(Instant::ZERO) })
     }
 
-    /// What already waits is heard first, or a takeover could come from an advert that was there in time.
+    fn wait_until(&mut self, until: Option<Instant>) -> io::Result<Woken> {
+        let mut woken = Woken { kernel: self.kernel_waits, ..Woken::default() };
+        for token in self.poller.wait(until)? {
+            match token {
+                token::PARENT => woken.parent = true,
+                token::SIGNALS => woken.signals = true,
+                token::LOADS => woken.loads = true,
+                token::SCRIPTS => woken.scripts = true,
+                token::KERNEL => woken.kernel = true,
+                socket => self.sockets.woken(socket),
+            }
+        }
+        Ok(woken)
+    }
+
+    /// What already waits is heard first, or a takeover could come from an advert that was there in time. Each source has
+    /// its turn, and none more than its share of it.
     fn hear(&mut self, woken: Woken) -> io::Result<()> {
         let Self { sockets, node, actions, .. } = self;
-        sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, clock::now(), actions));
-        match woken {
-            Woken::Kernel(None) => return Err(io::Error::other("the kernel's thread has ended")),
-            Woken::Kernel(Some(event)) => {
-                self.kernel_event(event);
-                for _ in 1..BATCH {
-                    let Some(event) = self.events.try_next() else { break };
-                    self.kernel_event(event);
-                }
-            }
-            Woken::Scripts(result) => self.hear_scripts(&result),
-            Woken::Parent(result) => self.hear_parent(&result)?,
-            Woken::Load(load) => self.take_load(load),
-            Woken::Other => {}
+        if sockets.is_readable() {
+            sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, clock::now(), actions));
         }
-        self.hear_signals()
+        if woken.kernel {
+            self.hear_kernel();
+            if self.events.is_closed() {
+                return Err(io::Error::other("the kernel's thread has ended"));
+            }
+        }
+        if woken.scripts {
+            self.hear_scripts();
+        }
+        if woken.parent {
+            self.hear_parent()?;
+        }
+        if woken.loads {
+            while let Some(load) = self.loads.1.try_next() {
+                self.take_load(load);
+            }
+        }
+        if woken.signals {
+            while let Some(signal) = self.signals.next()? {
+                self.signal(signal);
+            }
+        }
+        Ok(())
     }
 
-    fn hear_signals(&mut self) -> io::Result<()> {
-        let next = |signals: &Signals| signals.next()?.ok_or(io::Error::from(io::ErrorKind::WouldBlock));
-        loop {
-            match self.signals.try_io(Interest::READABLE, next) {
-                Ok(signal) => self.signal(signal),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
+    fn hear_kernel(&mut self) {
+        self.kernel_waits = true;
+        for _ in 0..BATCH {
+            let Some(event) = self.events.try_next() else {
+                self.kernel_waits = false;
+                break;
+            };
+            self.kernel_event(event);
         }
     }
 
@@ -329,7 +361,7 @@ impl Process {
             Action::Sockets(specs) => {
                 // What is to leave on a socket leaves before it is closed.
                 self.send_adverts();
-                let failures = self.sockets.apply(&specs);
+                let failures = self.sockets.apply(&specs, &self.poller);
                 self.check_permission(&failures);
                 self.failures.extend(failures);
             }
@@ -364,7 +396,8 @@ impl Process {
         }
     }
 
-    fn hear_parent(&mut self, result: &io::Result<()>) -> io::Result<()> {
+    fn hear_parent(&mut self) -> io::Result<()> {
+        let result = self.parent.turn();
         while let Some(message) = self.parent.receive::<ToChild>()? {
             match message {
                 ToChild::Reload => self.begin_reload(),
@@ -407,7 +440,7 @@ impl Process {
 
 impl Process {
     /// The end: MASTERs give up, addresses are gone, STOP scripts have had their second.
-    async fn leave(&mut self) {
+    fn leave(&mut self) -> io::Result<()> {
         let asked = clock::now();
         self.node.handle(Input::Shutdown, asked, &mut self.actions);
         if self.options.keep_vrrp {
@@ -420,23 +453,19 @@ impl Process {
         self.orders.push(Order::Sync(0));
         self.perform_all();
         self.scripts.finish(SCRIPT_PATIENCE);
-        let limit = tokio::time::sleep(REMOVAL_PATIENCE);
-        tokio::pin!(limit);
-        let mut scripts_run = true;
-        while !self.synced || scripts_run {
-            tokio::select! {
-                () = &mut limit => {
-                    warn!("the kernel has not removed every address in time");
-                    break;
-                }
-                event = self.events.next(), if !self.synced => match event {
-                    Some(event) => self.kernel_event(event),
-                    None => self.synced = true,
-                },
-                result = self.scripts.ready(), if scripts_run => {
-                    self.hear_scripts(&result);
-                    scripts_run = result.is_ok();
-                }
+        let limit = clock::now() + REMOVAL_PATIENCE;
+        while !self.synced || self.scripts.are_running() {
+            if clock::now() >= limit {
+                warn!("the kernel has not removed every address in time");
+                break;
+            }
+            let woken = self.wait_until(Some(if self.kernel_waits { Instant::ZERO } else { limit }))?;
+            if woken.kernel {
+                self.hear_kernel();
+                self.synced |= self.events.is_closed();
+            }
+            if woken.scripts {
+                self.hear_scripts();
             }
             self.perform_all();
         }
@@ -445,5 +474,6 @@ impl Process {
             writer.finish(DISK_PATIENCE);
         }
         debug!("stopped within {:?}", clock::now().since(asked));
+        Ok(())
     }
 }

@@ -3,20 +3,16 @@
 //! that is left moves a counter.
 //!
 //! Adverts that are due together leave in one `sendmmsg` for each socket; what waits comes in through `recvmmsg`. The
-//! readiness of each receive socket is tokio's, edge-triggered, so a wake-up costs no system call to find the socket.
+//! poller tells which sockets became readable, so a wake-up touches no other.
 
 mod open;
 
-use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::task::Poll;
-
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::mmsg::{Destination, Outgoing, ReceiveBatch, SendBatch};
+use super::poller::Poller;
 use crate::addr::IfIndex;
 use crate::histogram::Histogram;
 use crate::time::Instant;
@@ -27,11 +23,18 @@ const RECEIVE_BATCH: usize = 32;
 /// IPv4 header with options, AH, 255 IPv6 addresses and an authentication trailer fit; what is longer is no advert.
 const DATAGRAM: usize = 4352;
 
-/// All pairs of sockets of one process. Belongs to the loop that sends adverts; must be made within its runtime.
+/// Tokens of the sockets begin here; the loop has the smaller ones for itself.
+pub const FIRST_TOKEN: u64 = 1 << 32;
+
+/// All pairs of sockets of one process. Belongs to the loop that sends adverts.
 #[derive(Debug)]
 pub struct Sockets {
     /// Sorted by key.
     pairs: Vec<Pair>,
+    /// Tokens given out so far: one is never given twice.
+    tokens: u64,
+    /// How many pairs have something to read.
+    readable: usize,
     /// Which pair is read first next time, so that a flooded one cannot starve the others.
     first: usize,
     /// (pair, advert) of the adverts being sent, kept to be reused.
@@ -56,7 +59,9 @@ pub struct Counters {
 struct Pair {
     key: SocketKey,
     receive_buffer: Option<u32>,
-    receive: AsyncFd<OwnedFd>,
+    token: u64,
+    is_readable: bool,
+    receive: OwnedFd,
     send: OwnedFd,
 }
 
@@ -64,6 +69,8 @@ impl Default for Sockets {
     fn default() -> Self {
         Self {
             pairs: Vec::new(),
+            tokens: FIRST_TOKEN,
+            readable: 0,
             first: 0,
             order: Vec::new(),
             outgoing: SendBatch::default(),
@@ -75,8 +82,9 @@ impl Default for Sockets {
 
 impl Sockets {
     /// Has exactly these sockets open from now on. Those that are open already stay as they are, with what waits on
-    /// them; one that cannot be opened is a failure and is tried again the next time.
-    pub fn apply(&mut self, wanted: &[SocketSpec]) -> Vec<Failure> {
+    /// them; one that cannot be opened is a failure and is tried again the next time. The poller tells [`Self::woken`] of
+    /// them.
+    pub fn apply(&mut self, wanted: &[SocketSpec], poller: &Poller) -> Vec<Failure> {
         self.pairs.retain(|pair| wanted.iter().any(|spec| spec.key == pair.key));
         let mut failures = Vec::new();
         for spec in wanted {
@@ -84,17 +92,34 @@ impl Sockets {
                 Ok(index) => {
                     let pair = &mut self.pairs[index];
                     if let (true, Some(size)) = (pair.receive_buffer != spec.receive_buffer, spec.receive_buffer) {
-                        open::set_receive_buffer(pair.receive.get_ref().as_fd(), size);
+                        open::set_receive_buffer(pair.receive.as_fd(), size);
                     }
                     pair.receive_buffer = spec.receive_buffer;
                 }
-                Err(index) => match Pair::open(spec) {
-                    Ok(pair) => self.pairs.insert(index, pair),
+                Err(index) => match Pair::open(spec, self.tokens, poller) {
+                    Ok(pair) => {
+                        self.tokens += 1;
+                        self.pairs.insert(index, pair);
+                    }
                     Err(error) => failures.push(Failure::Socket(spec.key, errno(&error))),
                 },
             }
         }
+        self.readable = self.pairs.iter().filter(|pair| pair.is_readable).count();
         failures
+    }
+
+    /// The poller says that the socket with this token became readable; one that is closed already does not matter.
+    pub fn woken(&mut self, token: u64) {
+        if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.token == token && !pair.is_readable) {
+            pair.is_readable = true;
+            self.readable += 1;
+        }
+    }
+
+    /// Whether something may wait to be received: then the loop must not wait.
+    pub const fn is_readable(&self) -> bool {
+        self.readable > 0
     }
 
     /// Sends adverts: all that share a socket in one system call. How late each left is recorded with `now`, read once
@@ -134,6 +159,9 @@ impl Sockets {
         let mut taken = 0;
         let count = self.pairs.len();
         for turn in 0..count {
+            if self.readable == 0 {
+                break;
+            }
             let index = (self.first + turn) % count;
             taken += self.receive_from(index, budget - taken, &mut each);
             if taken >= budget {
@@ -145,16 +173,20 @@ impl Sockets {
     }
 
     fn receive_from(&mut self, pair: usize, budget: usize, each: &mut impl FnMut(PacketMeta, &[u8])) -> usize {
-        let (pair, incoming, counters) = (&self.pairs[pair], &mut self.incoming, &mut self.counters);
+        let (pair, incoming, counters) = (&mut self.pairs[pair], &mut self.incoming, &mut self.counters);
         let mut taken = 0;
-        while taken < budget {
+        while pair.is_readable && taken < budget {
             let limit = incoming.capacity().min(budget - taken);
-            let mut count = 0;
-            let result = pair.receive.try_io(Interest::READABLE, |socket| {
-                count = incoming.receive(socket.as_fd(), limit)?;
-                // Less than there is room for: the kernel met the end of the queue, the next datagram wakes us again.
-                if count < limit { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-            });
+            let count = match incoming.receive(pair.receive.as_fd(), limit) {
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                // The socket has told its error; what waits behind it can be read.
+                Err(_) => {
+                    counters.receive_errors += 1;
+                    taken += 1;
+                    continue;
+                }
+            };
             for message in (0..count).filter_map(|index| incoming.message(index)) {
                 if message.truncated {
                     counters.truncated += 1;
@@ -168,30 +200,13 @@ impl Sockets {
                 each(PacketMeta { socket: pair.key, source, destination, hop_limit }, message.bytes);
             }
             taken += count;
-            match result {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // The socket has told its error; what waits behind it can be read.
-                Err(_) => {
-                    counters.receive_errors += 1;
-                    taken += 1;
-                }
+            if count < limit {
+                // The kernel met the end of the queue; the next datagram wakes us again.
+                pair.is_readable = false;
+                self.readable -= 1;
             }
         }
         taken
-    }
-
-    /// Waits until a socket has something to read. Cancel safe; waits for ever where no socket is open.
-    pub async fn readable(&self) -> io::Result<()> {
-        poll_fn(|context| {
-            for pair in &self.pairs {
-                if let Poll::Ready(ready) = pair.receive.poll_read_ready(context) {
-                    return Poll::Ready(ready.map(|mut guard| guard.retain_ready()));
-                }
-            }
-            Poll::Pending
-        })
-        .await
     }
 
     /// What was counted so far.
@@ -206,9 +221,11 @@ impl Sockets {
 }
 
 impl Pair {
-    fn open(spec: &SocketSpec) -> io::Result<Self> {
-        let receive = open::watch(open::receive_socket(spec)?)?;
-        Ok(Self { key: spec.key, receive_buffer: spec.receive_buffer, receive, send: open::send_socket(&spec.key)? })
+    fn open(spec: &SocketSpec, token: u64, poller: &Poller) -> io::Result<Self> {
+        let (receive, send) = (open::receive_socket(spec)?, open::send_socket(&spec.key)?);
+        poller.watch_reading(&receive, token)?;
+        let (key, receive_buffer) = (spec.key, spec.receive_buffer);
+        Ok(Self { key, receive_buffer, token, is_readable: false, receive, send })
     }
 
     const fn send_flags(&self) -> libc::c_int {

@@ -13,8 +13,8 @@ use keepalived_rs::histogram::Histogram;
 use keepalived_rs::model::InstanceId;
 use keepalived_rs::model::vrrp::{AddressFlags, VirtualAddress};
 use keepalived_rs::sys::netlink::{Event, Kernel, Order};
+use keepalived_rs::sys::poller::Poller;
 use keepalived_rs::sys::raw_socket::Sockets;
-use keepalived_rs::sys::timer::Deadline;
 use keepalived_rs::sys::{clock, links};
 use keepalived_rs::time::Duration;
 use keepalived_rs::vrrp::io::{Announcement, Holding, SendAdvert, SocketKey, SocketScope, SocketSpec};
@@ -34,29 +34,28 @@ fn main() {
     run("ip link set a0 up");
     run("ip link set b0 up");
     run("ip addr add 10.99.0.1/24 dev a0");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let link = links::snapshot().unwrap().links.into_iter().find(|link| link.name.as_str() == "a0").unwrap().index;
     for instances in [1, 50, 250] {
-        runtime.block_on(adverts(link, instances));
+        adverts(link, instances);
     }
-    runtime.block_on(takeover(link, 1, 200));
-    runtime.block_on(takeover(link, 250, 10));
+    takeover(link, 1, 200);
+    takeover(link, 250, 10);
 }
 
 /// A loop as the daemon's: wait, hear, send, set the next deadline.
-async fn adverts(link: IfIndex, instances: u8) {
+fn adverts(link: IfIndex, instances: u8) {
     let rounds = 4_000 / u32::from(instances) + 200;
     let interval = Duration::from_millis(2);
     let key = SocketKey { family: Family::V4, link: Some(link), scope: SocketScope::Multicast(GROUP) };
-    let mut sockets = Sockets::default();
-    assert_eq!(sockets.apply(&[SocketSpec { key, receive_buffer: None }]), []);
-    let mut deadline = Deadline::new().unwrap();
+    let (mut sockets, mut poller) = (Sockets::default(), Poller::new().unwrap());
+    assert_eq!(sockets.apply(&[SocketSpec { key, receive_buffer: None }], &poller), []);
     let mut due: Vec<_> = (1..=instances).map(|vrid| advert(key, vrid)).collect();
     let before = cpu();
     let mut at = clock::now() + interval;
     for _ in 0..rounds {
-        deadline.set(Some(at)).unwrap();
-        deadline.expired().await.unwrap();
+        while clock::now() < at {
+            poller.wait(Some(at)).unwrap().for_each(|token| sockets.woken(token));
+        }
         sockets.receive(64, |_, _| {});
         due.iter_mut().for_each(|advert| advert.due = at);
         assert_eq!(sockets.send(&due, clock::now), []);
@@ -71,7 +70,7 @@ async fn adverts(link: IfIndex, instances: u8) {
 }
 
 /// From the order to add and announce `count` addresses to the last of their gratuitous ARPs at the far end.
-async fn takeover(link: IfIndex, count: u8, rounds: u32) {
+fn takeover(link: IfIndex, count: u8, rounds: u32) {
     let (kernel, mut events) = Kernel::start().unwrap();
     let capture = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(0x0806_u16.to_be())))).unwrap();
     capture.set_recv_buffer_size(4 << 20).unwrap();
@@ -90,7 +89,9 @@ async fn takeover(link: IfIndex, count: u8, rounds: u32) {
         }
         last.record(clock::now().since(begin));
         kernel.submit(vips.iter().cloned().map(Order::Remove).chain([Order::Sync(0)]).collect());
-        while events.next().await.unwrap() != Event::Synced(0) {}
+        while events.try_next() != Some(Event::Synced(0)) {
+            std::thread::yield_now();
+        }
     }
     println!("{count:>3} addresses, order to first announcement: {first}");
     println!("{count:>3} addresses, order to last announcement:  {last}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,10 @@ use keepalived_rs::model::vrrp::{AddressFlags, VirtualAddress};
 use keepalived_rs::sys::links;
 use keepalived_rs::sys::netlink::{Event, Kernel, KernelEvents, Order, Tuning};
 use keepalived_rs::vrrp::io::{Announcement, Failure, Holding, Snapshot};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 
-use crate::scratch::{Peer, addresses, hex, run, scratch, scratch_async};
+use crate::scratch::{LIMIT, Peer, addresses, hex, run, scratch};
 use crate::sockets::{MAC, index};
 
 const ETHERNET_ARP: u16 = 0x0806;
@@ -56,30 +58,42 @@ fn announce(holding: &Holding) -> Order {
 }
 
 /// A kernel thread whose first word has been heard.
-async fn kernel() -> (Kernel, KernelEvents, Snapshot) {
+fn kernel() -> (Kernel, KernelEvents, Snapshot) {
     let (kernel, mut events) = Kernel::start().unwrap();
-    match events.next().await {
-        Some(Event::Machine(snapshot)) => (kernel, events, snapshot),
+    match next(&mut events) {
+        Event::Machine(snapshot) => (kernel, events, snapshot),
         other => panic!("{other:?}"),
     }
 }
 
 /// Has orders carried out; gives what happened meanwhile, notifications included.
-async fn carry_out(kernel: &Kernel, events: &mut KernelEvents, orders: Vec<Order>) -> Vec<Event> {
+fn carry_out(kernel: &Kernel, events: &mut KernelEvents, orders: Vec<Order>) -> Vec<Event> {
     kernel.submit(orders);
     kernel.submit(vec![Order::Sync(1)]);
-    let mut happened = until(events, |event| *event == Event::Synced(1)).await;
+    let mut happened = until(events, |event| *event == Event::Synced(1));
     // Notifications have been made before the answers, and are read after them.
     kernel.submit(vec![Order::Sync(2)]);
-    happened.extend(until(events, |event| *event == Event::Synced(2)).await);
+    happened.extend(until(events, |event| *event == Event::Synced(2)));
     happened
 }
 
+/// The next event.
+fn next(events: &mut KernelEvents) -> Event {
+    loop {
+        if let Some(event) = events.try_next() {
+            return event;
+        }
+        let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLIN)];
+        let limit = PollTimeout::try_from(LIMIT).unwrap();
+        assert!(!events.is_closed() && poll(&mut fds, limit).unwrap() == 1, "nothing happened");
+    }
+}
+
 /// All events before the one that `last` knows.
-async fn until(events: &mut KernelEvents, last: impl Fn(&Event) -> bool) -> Vec<Event> {
+fn until(events: &mut KernelEvents, last: impl Fn(&Event) -> bool) -> Vec<Event> {
     let mut happened = Vec::new();
     loop {
-        let event = events.next().await.unwrap();
+        let event = next(events);
         if last(&event) {
             return happened;
         }
@@ -88,10 +102,10 @@ async fn until(events: &mut KernelEvents, last: impl Fn(&Event) -> bool) -> Vec<
 }
 
 /// The next event about an address.
-async fn about(events: &mut KernelEvents, text: &str) -> Event {
+fn about(events: &mut KernelEvents, text: &str) -> Event {
     let wanted = cidr(text);
     loop {
-        match events.next().await.unwrap() {
+        match next(events) {
             event @ (Event::AddressAdded(_, address) | Event::AddressRemoved { address, .. }) if address == wanted => {
                 return event;
             }
@@ -108,9 +122,9 @@ fn has(link: &str, address: &str) -> bool {
 
 #[test]
 fn an_address_has_every_attribute_it_was_given() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         let a0 = index("a0");
         let full = VirtualAddress {
             broadcast: Some([10, 99, 0, 255].into()),
@@ -126,7 +140,7 @@ fn an_address_has_every_attribute_it_was_given() {
         let no_route = VirtualAddress { flags: no_route, preferred_secs: Some(500), ..plain("fd00:1::16/64") };
         let all = [full, plain("10.99.0.101/32"), peer, six, with_dad, no_route].map(|one| on(a0, one));
         let orders = all.iter().cloned().map(Order::Add).collect();
-        let happened = carry_out(&kernel, &mut events, orders).await;
+        let happened = carry_out(&kernel, &mut events, orders);
         assert!(happened.iter().all(|event| !matches!(event, Event::Failed(_))), "{happened:?}");
 
         let there = addresses("a0");
@@ -151,7 +165,7 @@ fn an_address_has_every_attribute_it_was_given() {
         assert_eq!(links::leftovers().unwrap().len(), all.len());
 
         let orders = all.iter().cloned().map(Order::Remove).collect();
-        let happened = carry_out(&kernel, &mut events, orders).await;
+        let happened = carry_out(&kernel, &mut events, orders);
         assert!(happened.iter().all(|event| !matches!(event, Event::Failed(_))), "{happened:?}");
         assert_eq!(addresses("a0").iter().filter(|one| one["scope"] != "link").count(), 0);
         kernel.stop();
@@ -160,15 +174,15 @@ fn an_address_has_every_attribute_it_was_given() {
 
 #[test]
 fn what_is_there_already_or_gone_already_is_no_failure_and_what_cannot_be_is_one() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         run("ip addr add 10.99.0.100/24 dev a0");
         let (there, gone) = (vip("10.99.0.100/24"), vip("10.99.0.101/24"));
         let nowhere = on(IfIndex(999), plain("10.99.0.102/24"));
         let orders =
             vec![Order::Add(there), Order::Remove(gone), Order::Add(nowhere.clone()), Order::Remove(nowhere.clone())];
-        let happened = carry_out(&kernel, &mut events, orders).await;
+        let happened = carry_out(&kernel, &mut events, orders);
         let failures: Vec<_> = happened.iter().filter(|event| matches!(event, Event::Failed(_))).collect();
         assert_eq!(failures, [&Event::Failed(Failure::AddAddress(nowhere, libc::ENODEV))]);
         kernel.stop();
@@ -177,13 +191,13 @@ fn what_is_there_already_or_gone_already_is_no_failure_and_what_cannot_be_is_one
 
 #[test]
 fn only_the_address_with_our_prefix_is_removed() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         run("ip addr add 10.99.0.3/24 dev a0");
-        carry_out(&kernel, &mut events, vec![Order::Add(vip("10.99.0.3/32"))]).await;
+        carry_out(&kernel, &mut events, vec![Order::Add(vip("10.99.0.3/32"))]);
         assert!(has("a0", "10.99.0.3/24") && has("a0", "10.99.0.3/32"));
-        carry_out(&kernel, &mut events, vec![Order::Remove(vip("10.99.0.3/32"))]).await;
+        carry_out(&kernel, &mut events, vec![Order::Remove(vip("10.99.0.3/32"))]);
         assert!(has("a0", "10.99.0.3/24") && !has("a0", "10.99.0.3/32"));
         kernel.stop();
     });
@@ -191,20 +205,20 @@ fn only_the_address_with_our_prefix_is_removed() {
 
 #[test]
 fn two_hundred_and_fifty_addresses_are_added_announced_and_removed_in_order() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         let mut capture = peer.capture();
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         let vips: Vec<_> = (1..=250).map(|host| vip(&format!("10.99.1.{host}/32"))).collect();
         let orders = vips.iter().flat_map(|vip| [Order::Add(vip.clone()), announce(vip)]).collect();
-        let happened = carry_out(&kernel, &mut events, orders).await;
+        let happened = carry_out(&kernel, &mut events, orders);
         let added: Vec<_> = vips.iter().map(|vip| Event::AddressAdded(vip.link, vip.address.cidr)).collect();
         assert_eq!(happened, added);
         let last = |frame: &[u8]| frame[41];
         let hosts: Vec<_> = (1..=250).map(|_| last(&capture.next(ETHERNET_ARP, |_| true))).collect();
         assert_eq!(hosts, (1..=250).collect::<Vec<u8>>());
 
-        let happened = carry_out(&kernel, &mut events, vips.iter().cloned().map(Order::Remove).collect()).await;
+        let happened = carry_out(&kernel, &mut events, vips.iter().cloned().map(Order::Remove).collect());
         let removed = |vip: &Holding| {
             let (link, address) = (vip.link, vip.address.cidr);
             Event::AddressRemoved { link, address, by_us: true }
@@ -216,14 +230,14 @@ fn two_hundred_and_fifty_addresses_are_added_announced_and_removed_in_order() {
 
 #[test]
 fn announcements_are_keepaliveds_bytes_and_wait_for_their_address() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("sysctl -qw net.ipv6.conf.a0.forwarding=0");
         let mut capture = peer.capture();
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         let (four, six) = (vip("10.99.0.100/32"), vip("fe80::14:1/128"));
         let orders = vec![Order::Add(four.clone()), announce(&four), Order::Add(six.clone()), announce(&six)];
-        carry_out(&kernel, &mut events, orders).await;
+        carry_out(&kernel, &mut events, orders);
         let arp = "ffffffffffff ba606700cefe 0806 0001080006040001 ba606700cefe 0a630064 ffffffffffff 0a630064";
         assert_eq!(capture.next(ETHERNET_ARP, |_| true), hex(arp));
         let na = "333300000001 ba606700cefe 86dd 6000000000203aff fe800000000000000000000000140001 \
@@ -235,19 +249,19 @@ fn announcements_are_keepaliveds_bytes_and_wait_for_their_address() {
 
 #[test]
 fn an_address_that_could_not_be_added_is_not_announced_until_it_could() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         let mut capture = peer.capture();
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         let refused = vip("10.99.0.1/33");
         let refused_order = [Order::Add(refused.clone()), announce(&refused)];
         let good = vip("10.99.0.2/32");
         let orders = [&refused_order[..], &[Order::Add(good.clone()), announce(&good)]].concat();
-        let happened = carry_out(&kernel, &mut events, orders).await;
+        let happened = carry_out(&kernel, &mut events, orders);
         assert!(happened.contains(&Event::Failed(Failure::AddAddress(refused, libc::EINVAL))), "{happened:?}");
         assert_eq!(capture.next(ETHERNET_ARP, |_| true)[41], 2);
         let works = vip("10.99.0.1/32");
-        carry_out(&kernel, &mut events, vec![Order::Add(works.clone()), announce(&works)]).await;
+        carry_out(&kernel, &mut events, vec![Order::Add(works.clone()), announce(&works)]);
         assert_eq!(capture.next(ETHERNET_ARP, |_| true)[41], 1);
         kernel.stop();
     });
@@ -255,11 +269,11 @@ fn an_address_that_could_not_be_added_is_not_announced_until_it_could() {
 
 #[test]
 fn an_announcement_on_a_link_that_is_gone_is_told_and_nothing_more() {
-    scratch_async(|| async {
-        let (kernel, mut events, _) = kernel().await;
+    scratch(|| {
+        let (kernel, mut events, _) = kernel();
         let order = announce(&on(IfIndex(999), plain("10.99.0.1/32")));
         let Order::Announce(announcement) = order else { unreachable!() };
-        let happened = carry_out(&kernel, &mut events, vec![order]).await;
+        let happened = carry_out(&kernel, &mut events, vec![order]);
         assert_eq!(happened, [Event::NotAnnounced(announcement, libc::ENXIO)]);
         kernel.stop();
     });
@@ -267,29 +281,29 @@ fn an_announcement_on_a_link_that_is_gone_is_told_and_nothing_more() {
 
 #[test]
 fn who_removed_an_address_is_told_apart() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         let (primary, secondary) = (vip("10.99.0.1/24"), vip("10.99.0.2/24"));
         let removed = |vip: &Holding, by_us| {
             let (link, address) = (vip.link, vip.address.cidr);
             Event::AddressRemoved { link, address, by_us }
         };
-        carry_out(&kernel, &mut events, vec![Order::Add(primary.clone())]).await;
+        carry_out(&kernel, &mut events, vec![Order::Add(primary.clone())]);
         run("ip addr del 10.99.0.1/24 dev a0");
-        assert_eq!(about(&mut events, "10.99.0.1/24").await, removed(&primary, false));
+        assert_eq!(about(&mut events, "10.99.0.1/24"), removed(&primary, false));
 
         // A secondary goes with its primary: nobody asked for that.
         run("sysctl -qw net.ipv4.conf.a0.promote_secondaries=0");
-        carry_out(&kernel, &mut events, vec![Order::Add(primary.clone()), Order::Add(secondary.clone())]).await;
-        let happened = carry_out(&kernel, &mut events, vec![Order::Remove(primary.clone())]).await;
+        carry_out(&kernel, &mut events, vec![Order::Add(primary.clone()), Order::Add(secondary.clone())]);
+        let happened = carry_out(&kernel, &mut events, vec![Order::Remove(primary.clone())]);
         assert!(happened.contains(&removed(&primary, true)), "{happened:?}");
         assert!(happened.contains(&removed(&secondary, false)), "{happened:?}");
 
         // Unless we asked for both.
-        carry_out(&kernel, &mut events, vec![Order::Add(primary.clone()), Order::Add(secondary.clone())]).await;
+        carry_out(&kernel, &mut events, vec![Order::Add(primary.clone()), Order::Add(secondary.clone())]);
         let both = vec![Order::Remove(primary.clone()), Order::Remove(secondary.clone())];
-        let happened = carry_out(&kernel, &mut events, both).await;
+        let happened = carry_out(&kernel, &mut events, both);
         assert!(happened.contains(&removed(&primary, true)), "{happened:?}");
         assert!(happened.contains(&removed(&secondary, true)), "{happened:?}");
         kernel.stop();
@@ -298,13 +312,13 @@ fn who_removed_an_address_is_told_apart() {
 
 #[test]
 fn an_ipv6_address_is_told_of_once_it_is_usable() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("sysctl -qw net.ipv6.conf.a0.dad_transmits=1 net.ipv6.neigh.a0.retrans_time_ms=200");
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         run("ip addr add fd00::1/64 dev a0");
         assert!(links::snapshot().unwrap().addresses.iter().all(|(_, there)| *there != cidr("fd00::1/64")));
-        assert!(matches!(about(&mut events, "fd00::1/64").await, Event::AddressAdded(..)));
+        assert!(matches!(about(&mut events, "fd00::1/64"), Event::AddressAdded(..)));
         let there = addresses("a0").into_iter().find(|one| one["local"] == "fd00::1").unwrap();
         assert_eq!(there["tentative"], json!(null));
 
@@ -312,23 +326,23 @@ fn an_ipv6_address_is_told_of_once_it_is_usable() {
         peer.run(|| run("ip addr add fd00::2/64 dev b0 nodad"));
         run("ip addr add fd00::2/64 dev a0");
         run("ip addr add fd00::3/64 dev a0");
-        assert!(matches!(about(&mut events, "fd00::3/64").await, Event::AddressAdded(..)));
+        assert!(matches!(about(&mut events, "fd00::3/64"), Event::AddressAdded(..)));
         assert!(links::snapshot().unwrap().addresses.iter().all(|(_, there)| *there != cidr("fd00::2/64")));
         run("ip addr del fd00::2/64 dev a0");
-        assert!(matches!(about(&mut events, "fd00::2/64").await, Event::AddressRemoved { .. }));
+        assert!(matches!(about(&mut events, "fd00::2/64"), Event::AddressRemoved { .. }));
         kernel.stop();
     });
 }
 
 #[test]
 fn links_are_told_of_as_they_change_go_and_come_again() {
-    scratch_async(|| async {
-        let (kernel, mut events, before) = kernel().await;
+    scratch(|| {
+        let (kernel, mut events, before) = kernel();
         assert_eq!(before.links.iter().map(|link| link.name.to_string()).collect::<Vec<_>>(), ["lo"]);
         let peer = Peer::on("a0", MAC);
         let a0 = index("a0");
-        let mut link = async |wanted: fn(&Event) -> bool| loop {
-            match events.next().await.unwrap() {
+        let mut link = |wanted: fn(&Event) -> bool| loop {
+            match next(&mut events) {
                 event if wanted(&event) => return event,
                 Event::LinkGone(link) => panic!("{link:?} is not gone"),
                 _ => {}
@@ -336,50 +350,49 @@ fn links_are_told_of_as_they_change_go_and_come_again() {
         };
         let up = |event: &Event| matches!(event, Event::Link(link) if link.up);
         let down = |event: &Event| matches!(event, Event::Link(link) if !link.up);
-        let Event::Link(told) = link(up).await else { unreachable!() };
+        let Event::Link(told) = link(up) else { unreachable!() };
         assert_eq!((told.index, told.name.as_str(), told.mac.to_string().as_str()), (a0, "a0", MAC));
         assert!(told.multicast && told.arp && told.ethernet && !told.loopback);
         assert_eq!((told.broadcast, told.mtu), (Mac::BROADCAST, 1500));
 
         peer.run(|| run("ip link set b0 down"));
-        assert!(matches!(link(down).await, Event::Link(told) if told.index == a0));
+        assert!(matches!(link(down), Event::Link(told) if told.index == a0));
         peer.run(|| run("ip link set b0 up"));
-        link(up).await;
+        link(up);
         run("ip link set a0 mtu 1400");
-        assert!(matches!(link(up).await, Event::Link(told) if told.mtu == 1400));
+        assert!(matches!(link(up), Event::Link(told) if told.mtu == 1400));
         run("ip link set a0 down");
-        link(down).await;
+        link(down);
         run("ip link set a0 name a9");
-        assert!(matches!(link(down).await, Event::Link(told) if told.index == a0 && told.name.as_str() == "a9"));
+        assert!(matches!(link(down), Event::Link(told) if told.index == a0 && told.name.as_str() == "a9"));
 
         // A bridge says RTM_DELLINK of a port that leaves it.
         run("ip link add br0 type bridge");
         run("ip link set a9 master br0");
         run("ip link set a9 nomaster");
         run("ip link set a9 mtu 1300");
-        link(|event| matches!(event, Event::Link(link) if link.mtu == 1300)).await;
+        link(|event| matches!(event, Event::Link(link) if link.mtu == 1300));
         run("ip link del a9");
         let gone = |event: &Event| matches!(event, Event::LinkGone(_));
-        assert_eq!(link(gone).await, Event::LinkGone(a0));
+        assert_eq!(link(gone), Event::LinkGone(a0));
         assert!(links::snapshot().unwrap().links.iter().all(|link| link.index != a0));
         let _peer = Peer::on("a0", MAC);
-        assert!(matches!(link(up).await, Event::Link(told) if told.index == index("a0") && told.index != a0));
+        assert!(matches!(link(up), Event::Link(told) if told.index == index("a0") && told.index != a0));
         kernel.stop();
     });
 }
 
 #[test]
 fn a_link_is_told_down_before_the_addresses_that_went_with_it() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
         run("ip addr add fd00::1/64 dev a0 nodad");
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         run("ip link set a0 down");
         let before = until(
             &mut events,
             |event| matches!(event, Event::AddressRemoved { address, .. } if *address == cidr("fd00::1/64")),
-        )
-        .await;
+        );
         assert!(before.iter().any(|event| matches!(event, Event::Link(link) if !link.up)), "{before:?}");
         kernel.stop();
     });
@@ -387,9 +400,9 @@ fn a_link_is_told_down_before_the_addresses_that_went_with_it() {
 
 #[test]
 fn lost_notifications_are_counted_and_made_up_for_by_a_dump() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let (adding, _, _) = kernel().await;
+        let (adding, _, _) = kernel();
         let vips: Vec<_> = (0..500).map(|n| vip(&format!("10.50.{}.{}/16", n / 250, n % 250 + 1))).collect();
         adding.submit(vips.iter().cloned().map(Order::Add).collect());
         adding.stop();
@@ -400,7 +413,7 @@ fn lost_notifications_are_counted_and_made_up_for_by_a_dump() {
         kernel.submit(vec![Order::Remove(vips[0].clone())]);
         // Whatever was lost, what was told adds up to the truth.
         while vips.iter().any(|vip| known.contains(&vip.address.cidr)) {
-            match events.next().await.unwrap() {
+            match next(&mut events) {
                 Event::Machine(snapshot) => known = snapshot.addresses.iter().map(|(_, cidr)| *cidr).collect(),
                 Event::AddressRemoved { address, .. } => _ = known.remove(&address),
                 _ => {}
@@ -409,21 +422,21 @@ fn lost_notifications_are_counted_and_made_up_for_by_a_dump() {
         assert!(kernel.overruns() > 0, "nothing was lost: the test shows nothing");
         // And it still listens.
         let _peer = Peer::on("a1", MAC);
-        until(&mut events, |event| matches!(event, Event::Link(link) if link.name.as_str() == "a1")).await;
+        until(&mut events, |event| matches!(event, Event::Link(link) if link.name.as_str() == "a1"));
         kernel.stop();
     });
 }
 
 #[test]
 fn a_change_whose_answer_is_lost_is_looked_up_and_no_failure() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
         let tuning = Tuning { answers: 1, answer_limit: Duration::from_millis(50), ..Tuning::default() };
         let (kernel, mut events) = Kernel::start_with(tuning).unwrap();
-        events.next().await.unwrap();
+        next(&mut events);
         let vips: Vec<_> = (1..=100).map(|host| vip(&format!("10.99.1.{host}/32"))).collect();
         for order in [Order::Add, Order::Remove] {
-            let happened = carry_out(&kernel, &mut events, vips.iter().cloned().map(order).collect()).await;
+            let happened = carry_out(&kernel, &mut events, vips.iter().cloned().map(order).collect());
             let unanswered = happened.iter().filter(|event| matches!(event, Event::Unanswered(_))).count();
             assert!(unanswered > 0, "no answer was lost: the test shows nothing");
             assert!(happened.iter().all(|event| !matches!(event, Event::Failed(_))), "{happened:?}");
@@ -437,9 +450,9 @@ fn a_change_whose_answer_is_lost_is_looked_up_and_no_failure() {
 #[test]
 fn messages_of_other_processes_are_passed_over() {
     use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let (kernel, mut events, _) = kernel().await;
+        let (kernel, mut events, _) = kernel();
         let table = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap();
         let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
         let monitors: Vec<u32> =
@@ -457,7 +470,7 @@ fn messages_of_other_processes_are_passed_over() {
         }
         run("ip addr add 10.99.0.1/24 dev a0");
         let added = Event::AddressAdded(index("a0"), cidr("10.99.0.1/24"));
-        let before = until(&mut events, |event| *event == added).await;
+        let before = until(&mut events, |event| *event == added);
         assert!(before.iter().all(|event| !matches!(event, Event::LinkGone(_))), "{before:?}");
         kernel.stop();
     });
@@ -465,9 +478,9 @@ fn messages_of_other_processes_are_passed_over() {
 
 #[test]
 fn orders_given_before_the_stop_are_carried_out() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let (kernel, events, _) = kernel().await;
+        let (kernel, events, _) = kernel();
         drop(events);
         kernel.submit((1..=200).map(|host| Order::Add(vip(&format!("10.99.1.{host}/32")))).collect());
         kernel.stop();
@@ -479,16 +492,15 @@ fn orders_given_before_the_stop_are_carried_out() {
 fn what_a_crash_left_is_found_by_its_mark_and_removed() {
     scratch(|| {
         let _peer = Peer::on("a0", MAC);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         run("ip addr add 10.99.0.1/24 dev a0");
-        runtime.block_on(async {
-            let (kernel, mut events, _) = kernel().await;
+        {
+            let (kernel, mut events, _) = kernel();
             let peer = VirtualAddress { peer: Some(IpAddr::from([10, 1, 1, 2])), ..plain("10.1.1.1/32") };
             let mut orders: Vec<_> = (2..=150).map(|host| Order::Add(vip(&format!("10.99.0.{host}/24")))).collect();
             orders.extend([Order::Add(vip("fd00::1/64")), Order::Add(on(index("a0"), peer))]);
-            carry_out(&kernel, &mut events, orders).await;
+            carry_out(&kernel, &mut events, orders);
             kernel.stop();
-        });
+        }
         let left = links::leftovers().unwrap();
         assert_eq!(left.len(), 151);
         assert_eq!(links::remove_blocking(&left), []);

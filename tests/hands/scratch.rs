@@ -31,14 +31,6 @@ pub(crate) fn scratch(test: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Runs a test within a tokio runtime and a network namespace of its own.
-pub(crate) fn scratch_async<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
-    scratch(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { tokio::time::timeout(LIMIT * 3, test()).await.expect("the test never ended") });
-    });
-}
-
 /// Runs a command and gives its output.
 pub(crate) fn run(command: &str) -> String {
     let mut words = command.split_whitespace();

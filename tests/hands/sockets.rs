@@ -5,12 +5,13 @@ use std::net::IpAddr;
 
 use keepalived_rs::addr::{Family, IfIndex};
 use keepalived_rs::model::InstanceId;
+use keepalived_rs::sys::poller::Poller;
 use keepalived_rs::sys::raw_socket::Sockets;
 use keepalived_rs::sys::{clock, links};
 use keepalived_rs::time::Instant;
 use keepalived_rs::vrrp::io::{Failure, PacketMeta, SendAdvert, SocketKey, SocketScope, SocketSpec};
 
-use crate::scratch::{Peer, hex, run, scratch_async};
+use crate::scratch::{LIMIT, Peer, hex, run, scratch};
 
 pub(crate) const MAC: &str = "ba:60:67:00:ce:fe";
 const ETHERNET_V4: u16 = 0x0800;
@@ -57,26 +58,51 @@ fn v2(vrid: u8) -> Vec<u8> {
     bytes
 }
 
+/// Sockets with what waits for them.
+struct Ears {
+    sockets: Sockets,
+    poller: Poller,
+}
+
 /// Opens sockets and fails where one cannot be opened.
-fn open(specs: &[SocketSpec]) -> Sockets {
-    let mut sockets = Sockets::default();
-    assert_eq!(sockets.apply(specs), []);
-    sockets
+fn open(specs: &[SocketSpec]) -> Ears {
+    let mut ears = Ears { sockets: Sockets::default(), poller: Poller::new().unwrap() };
+    assert_eq!(ears.apply(specs), []);
+    ears
+}
+
+impl Ears {
+    fn apply(&mut self, specs: &[SocketSpec]) -> Vec<Failure> {
+        self.sockets.apply(specs, &self.poller)
+    }
+
+    fn send(&mut self, adverts: &[SendAdvert], now: impl Fn() -> Instant) -> Vec<Failure> {
+        self.sockets.send(adverts, now)
+    }
+
+    /// Waits as the loop does.
+    fn wait(&mut self) {
+        let limit = clock::now() + LIMIT;
+        while !self.sockets.is_readable() {
+            self.poller.wait(Some(limit)).unwrap().for_each(|token| self.sockets.woken(token));
+            assert!(clock::now() < limit, "nothing came");
+        }
+    }
 }
 
 /// Waits for `count` datagrams.
-async fn heard(sockets: &mut Sockets, count: usize) -> Vec<(PacketMeta, Vec<u8>)> {
+fn heard(ears: &mut Ears, count: usize) -> Vec<(PacketMeta, Vec<u8>)> {
     let mut heard = Vec::new();
     while heard.len() < count {
-        sockets.readable().await.unwrap();
-        sockets.receive(64, |meta, bytes| heard.push((meta, bytes.to_vec())));
+        ears.wait();
+        ears.sockets.receive(64, |meta, bytes| heard.push((meta, bytes.to_vec())));
     }
     heard
 }
 
 #[test]
 fn an_ipv4_advert_leaves_byte_for_byte() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("ip addr add 10.99.0.1/24 dev a0");
         let mut capture = peer.capture();
@@ -90,7 +116,7 @@ fn an_ipv4_advert_leaves_byte_for_byte() {
 
 #[test]
 fn an_ipv6_advert_has_its_source_class_hop_limit_and_checksum_from_the_socket() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("ip addr add fe80::99:1/64 dev a0 nodad");
         let mut capture = peer.capture();
@@ -109,7 +135,7 @@ fn an_ipv6_advert_has_its_source_class_hop_limit_and_checksum_from_the_socket() 
 
 #[test]
 fn the_engine_hears_how_a_packet_came() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("ip addr add 10.99.0.7/24 dev a0");
         run("ip addr add fe80::99:1/64 dev a0 nodad");
@@ -117,8 +143,6 @@ fn the_engine_hears_how_a_packet_came() {
         let specs = [multicast("a0", "224.0.0.18"), multicast("a0", "ff02::12"), unicast(Some("a0"), "fe80::99:1")];
         let mut sockets = open(&specs);
         peer.run(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let _guard = runtime.enter();
             let theirs =
                 [multicast("b0", "224.0.0.18"), multicast("b0", "ff02::12"), unicast(Some("b0"), "fe80::99:2")];
             let mut unicast = advert(&theirs[2], "fe80::99:2", "fe80::99:1", &hex(V3_IPV6));
@@ -127,7 +151,7 @@ fn the_engine_hears_how_a_packet_came() {
             let v6 = advert(&theirs[1], "fe80::99:2", "ff02::12", &hex(V3_IPV6));
             assert_eq!(open(&theirs).send(&[v4, v6, unicast], clock::now), []);
         });
-        let mut heard = heard(&mut sockets, 3).await;
+        let mut heard = heard(&mut sockets, 3);
         heard.sort_by_key(|(meta, _)| meta.socket);
         let metas: Vec<_> = heard.iter().map(|(meta, _)| *meta).collect();
         let from = |address: &str| -> IpAddr { address.parse().unwrap() };
@@ -151,7 +175,7 @@ fn the_engine_hears_how_a_packet_came() {
 
 #[test]
 fn all_that_is_due_leaves_in_order_and_is_recorded_once_for_each_advert() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("ip addr add 10.99.0.1/24 dev a0");
         let mut capture = peer.capture();
@@ -162,13 +186,13 @@ fn all_that_is_due_leaves_in_order_and_is_recorded_once_for_each_advert() {
         for vrid in 1..=250 {
             assert_eq!(capture.next(ETHERNET_V4, |frame| frame[23] == 112)[35], vrid);
         }
-        assert_eq!(sockets.counters().lateness.count(), 250);
+        assert_eq!(sockets.sockets.counters().lateness.count(), 250);
     });
 }
 
 #[test]
 fn how_late_an_advert_left_is_measured_against_when_it_was_due() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
         run("ip addr add 10.99.0.1/24 dev a0");
         let spec = multicast("a0", "224.0.0.18");
@@ -178,7 +202,7 @@ fn how_late_an_advert_left_is_measured_against_when_it_was_due() {
         early.due = Instant::from_nanos(9_000);
         let mut sockets = open(&[spec]);
         assert_eq!(sockets.send(&[late, early], || Instant::from_nanos(5_000)), []);
-        let lateness = &sockets.counters().lateness;
+        let lateness = &sockets.sockets.counters().lateness;
         assert_eq!((lateness.count(), lateness.max().as_nanos()), (2, 4_000));
         assert_eq!(lateness.percentile(50.0).as_nanos(), 0);
     });
@@ -186,7 +210,7 @@ fn how_late_an_advert_left_is_measured_against_when_it_was_due() {
 
 #[test]
 fn one_copy_that_cannot_leave_does_not_hold_back_the_others() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("ip addr add 10.99.0.1/24 dev a0");
         let mut capture = peer.capture();
@@ -209,7 +233,7 @@ fn one_copy_that_cannot_leave_does_not_hold_back_the_others() {
 
 #[test]
 fn a_link_that_is_down_is_a_failure_and_a_link_that_is_gone_too() {
-    scratch_async(|| async {
+    scratch(|| {
         let _peer = Peer::on("a0", MAC);
         run("ip addr add 10.99.0.1/24 dev a0");
         let spec = multicast("a0", "224.0.0.18");
@@ -224,13 +248,13 @@ fn a_link_that_is_down_is_a_failure_and_a_link_that_is_gone_too() {
         run("ip link del a0");
         assert_eq!(errno(), libc::ENODEV);
         let gone = SocketSpec { key: SocketKey { link: Some(IfIndex(999)), ..spec.key }, receive_buffer: None };
-        assert_eq!(Sockets::default().apply(&[gone]), [Failure::Socket(gone.key, libc::ENODEV)]);
+        assert_eq!(sockets.apply(&[gone]), [Failure::Socket(gone.key, libc::ENODEV)]);
     });
 }
 
 #[test]
 fn sockets_that_stay_wanted_keep_what_waits_on_them_and_others_are_closed() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("ip addr add 10.99.0.7/24 dev a0");
         let (v4, v6) = (multicast("a0", "224.0.0.18"), multicast("a0", "ff02::12"));
@@ -238,15 +262,15 @@ fn sockets_that_stay_wanted_keep_what_waits_on_them_and_others_are_closed() {
         peer.run(|| send_from_b(1));
         let resized = SocketSpec { receive_buffer: Some(1 << 20), ..v4 };
         assert_eq!(sockets.apply(&[resized, unicast(None, "10.99.0.77")]), []);
-        assert_eq!(heard(&mut sockets, 1).await[0].0.socket, v4.key);
-        assert!(sockets.keys().all(|key| key != v6.key));
-        assert_eq!(sockets.keys().count(), 2);
+        assert_eq!(heard(&mut sockets, 1)[0].0.socket, v4.key);
+        assert!(sockets.sockets.keys().all(|key| key != v6.key));
+        assert_eq!(sockets.sockets.keys().count(), 2);
     });
 }
 
 #[test]
 fn a_flood_on_one_socket_leaves_room_for_the_others() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         let other = Peer::on("a1", "ba:60:67:00:ce:ff");
         run("ip addr add 10.99.0.7/24 dev a0");
@@ -257,8 +281,8 @@ fn a_flood_on_one_socket_leaves_room_for_the_others() {
         other.run(|| send_from_b(1));
         let order = RefCell::new(Vec::new());
         while order.borrow().len() < 101 {
-            sockets.readable().await.unwrap();
-            assert!(sockets.receive(40, |meta, _| order.borrow_mut().push(meta.socket)) <= 40);
+            sockets.wait();
+            assert!(sockets.sockets.receive(40, |meta, _| order.borrow_mut().push(meta.socket)) <= 40);
         }
         let place = order.borrow().iter().position(|key| *key == specs[1].key);
         assert!(place.is_some_and(|place| place <= 40), "heard only as number {place:?}");
@@ -267,7 +291,7 @@ fn a_flood_on_one_socket_leaves_room_for_the_others() {
 
 #[test]
 fn a_packet_longer_than_any_advert_is_dropped_and_counted() {
-    scratch_async(|| async {
+    scratch(|| {
         let peer = Peer::on("a0", MAC);
         run("ip link set a0 mtu 9000");
         peer.run(|| run("ip link set b0 mtu 9000"));
@@ -279,8 +303,8 @@ fn a_packet_longer_than_any_advert_is_dropped_and_counted() {
             long[2..4].copy_from_slice(&5_000_u16.to_be_bytes());
             send_bytes_from_b(&[long, v2(2)]);
         });
-        assert_eq!(heard(&mut sockets, 1).await[0].1[21], 2);
-        assert_eq!(sockets.counters().truncated, 1);
+        assert_eq!(heard(&mut sockets, 1)[0].1[21], 2);
+        assert_eq!(sockets.sockets.counters().truncated, 1);
     });
 }
 
@@ -290,8 +314,6 @@ fn send_from_b(count: usize) {
 }
 
 fn send_bytes_from_b(datagrams: &[Vec<u8>]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let _guard = runtime.enter();
     let spec = multicast("b0", "224.0.0.18");
     let adverts: Vec<_> = datagrams.iter().map(|one| advert(&spec, "10.99.0.9", "224.0.0.18", one)).collect();
     assert_eq!(open(&[spec]).send(&adverts, clock::now), []);

@@ -28,8 +28,7 @@ impl Process {
         let thread = std::thread::Builder::new().name("reload".into());
         let started = thread.spawn(move || {
             schedule::ordinary();
-            // The loop is gone only when the process is.
-            let _ = sender.blocking_send(load(bundle, &options));
+            sender.send(load(bundle, &options));
         });
         if let Err(error) = started {
             self.take_load(Err(format!("cannot start a thread: {error}")));

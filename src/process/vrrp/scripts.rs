@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::unistd::Pid;
 use tracing::{debug, error, warn};
 
-use super::Process;
+use super::post::Post;
+use super::{Process, token};
 use crate::model::{Script, ScriptCommand};
 use crate::notify::script::calls;
 use crate::process::ipc::{FromSpawner, Job, JobEnd, ToSpawner};
-use crate::process::link::Link;
 use crate::process::spawner;
 use crate::sys::spawn::Program;
 use crate::sys::{clock, daemon};
@@ -23,7 +24,9 @@ use crate::vrrp::io::{Input, Notification, RunId, ScriptEnd, ScriptSignal};
 pub(super) struct Scripts {
     arg0: OsString,
     pid: Pid,
-    link: Link,
+    post: Post,
+    /// The spawner has not ended.
+    is_running: bool,
     tracking: BTreeSet<RunId>,
     notifies: u64,
     /// Notify scripts that have not ended.
@@ -34,14 +37,14 @@ impl Scripts {
     pub(super) fn start(argv: &[OsString]) -> io::Result<Self> {
         let arg0 = argv.first().cloned().unwrap_or_default();
         let (pid, channel) = spawner::start(&arg0)?;
-        let link = Link::new(channel)?;
-        Ok(Self { arg0, pid, link, tracking: BTreeSet::new(), notifies: 0, notifying: BTreeSet::new() })
+        let (post, tracking, notifying) = (Post::new(channel), BTreeSet::new(), BTreeSet::new());
+        Ok(Self { arg0, pid, post, is_running: true, tracking, notifies: 0, notifying })
     }
 
     pub(super) fn run(&mut self, run: RunId, script: &Script) {
         self.tracking.insert(run);
         let program = Program { opens_only: script.opens_only, ..Program::of(&script.command, []) };
-        self.link.send(&ToSpawner::Start(Job::Track(run.0), program));
+        self.post.send(&ToSpawner::Start(Job::Track(run.0), program));
     }
 
     pub(super) fn signal(&mut self, run: RunId, signal: ScriptSignal) {
@@ -49,7 +52,7 @@ impl Scripts {
             ScriptSignal::Term => nix::libc::SIGTERM,
             ScriptSignal::Kill => nix::libc::SIGKILL,
         };
-        self.link.send(&ToSpawner::Signal(Job::Track(run.0), number));
+        self.post.send(&ToSpawner::Signal(Job::Track(run.0), number));
     }
 
     pub(super) fn notify(&mut self, notification: &Notification) {
@@ -61,36 +64,45 @@ impl Scripts {
     fn start_notify(&mut self, command: &ScriptCommand, added: Vec<Vec<u8>>) {
         self.notifies += 1;
         self.notifying.insert(self.notifies);
-        self.link.send(&ToSpawner::Start(Job::Notify(self.notifies), Program::of(command, added)));
+        self.post.send(&ToSpawner::Start(Job::Notify(self.notifies), Program::of(command, added)));
     }
 
     /// What runs may go on for `limit`; then it is killed, and the spawner ends.
     pub(super) fn finish(&mut self, limit: Duration) {
         let limit_millis = limit.as_millis().try_into().unwrap_or(u64::MAX);
-        self.link.send(&ToSpawner::Finish { limit_millis });
+        self.post.send(&ToSpawner::Finish { limit_millis });
     }
 
-    pub(super) async fn ready(&mut self) -> io::Result<()> {
-        self.link.ready().await
+    /// Whether the spawner runs, and so perhaps scripts.
+    pub(super) const fn are_running(&self) -> bool {
+        self.is_running
     }
 
     /// The next program that has ended.
     fn receive(&mut self) -> io::Result<Option<(Job, JobEnd)>> {
-        let message = self.link.receive::<FromSpawner>()?;
+        let message = self.post.receive::<FromSpawner>()?;
         Ok(message.map(|FromSpawner::Ended(job, end)| (job, end)))
     }
 
     /// Another spawner after one that died; gives the tracking scripts that ended with it.
     fn restart(&mut self) -> io::Result<BTreeSet<RunId>> {
         let (pid, channel) = spawner::start(&self.arg0)?;
-        (self.pid, self.link) = (pid, Link::new(channel)?);
+        (self.pid, self.post, self.is_running) = (pid, Post::new(channel), true);
         self.notifying.clear();
         Ok(std::mem::take(&mut self.tracking))
     }
 }
 
+impl AsFd for Scripts {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.post.as_fd()
+    }
+}
+
 impl Process {
-    pub(super) fn hear_scripts(&mut self, result: &io::Result<()>) {
+    pub(super) fn hear_scripts(&mut self) {
+        let result = self.scripts.post.turn();
+        self.scripts.is_running &= result.is_ok();
         loop {
             match self.scripts.receive() {
                 Ok(Some((Job::Track(run), end))) => self.track_ended(RunId(run), end),
@@ -127,7 +139,11 @@ impl Process {
 
     fn restart_spawner(&mut self) {
         warn!("the process that starts scripts has died; starting another");
-        match self.scripts.restart() {
+        let restarted = self.scripts.restart().and_then(|lost| {
+            self.poller.watch(&self.scripts, token::SCRIPTS)?;
+            Ok(lost)
+        });
+        match restarted {
             Ok(lost) => {
                 for run in lost {
                     self.track_ended(run, JobEnd::Signalled(nix::libc::SIGKILL));

@@ -12,12 +12,12 @@ mod worker;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
+use super::mailbox::{Mailbox, Sender, mailbox};
 use crate::addr::{Cidr, IfIndex};
 use crate::time::Duration;
 use crate::vrrp::io::{Announcement, Failure, Holding, Link, Snapshot};
@@ -86,8 +86,8 @@ impl Default for Tuning {
 /// The hand that gives orders to the kernel's thread. Dropping it lets the thread finish what was ordered.
 #[derive(Debug)]
 pub struct Kernel {
-    orders: Option<std::sync::mpsc::Sender<Vec<Order>>>,
-    bell: Arc<worker::Bell>,
+    /// None only while it is dropped.
+    orders: Option<Sender<Vec<Order>>>,
     overruns: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -95,7 +95,7 @@ pub struct Kernel {
 /// What the kernel's thread has to tell.
 #[derive(Debug)]
 pub struct KernelEvents {
-    batches: UnboundedReceiver<Vec<Event>>,
+    batches: Mailbox<Vec<Event>>,
     ready: VecDeque<Event>,
 }
 
@@ -108,23 +108,20 @@ impl Kernel {
     /// As `start`.
     #[doc(hidden)]
     pub fn start_with(tuning: Tuning) -> io::Result<(Self, KernelEvents)> {
-        let (orders, ordered) = std::sync::mpsc::channel();
+        let (orders, ordered) = mailbox()?;
         // Unbounded, and bounded by what the kernel tells while the loop is busy: a loop that never reads is dead.
-        let (batches_out, batches) = unbounded_channel();
-        let bell = Arc::new(worker::Bell::new()?);
+        let (out, batches) = mailbox()?;
         let overruns = Arc::new(AtomicU64::new(0));
-        let worker = worker::Worker::new(ordered, Arc::clone(&bell), batches_out, Arc::clone(&overruns), tuning)?;
+        let worker = worker::Worker::new(ordered, out, Arc::clone(&overruns), tuning)?;
         let thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || worker.run())?;
-        let kernel = Self { orders: Some(orders), bell, overruns, thread: Some(thread) };
+        let kernel = Self { orders: Some(orders), overruns, thread: Some(thread) };
         Ok((kernel, KernelEvents { batches, ready: VecDeque::new() }))
     }
 
     /// Hands orders over; never waits.
     pub fn submit(&self, orders: Vec<Order>) {
         if let (false, Some(sender)) = (orders.is_empty(), &self.orders) {
-            // The thread ends only after this sender is gone.
-            let _ = sender.send(orders);
-            self.bell.ring();
+            sender.send(orders);
         }
     }
 
@@ -135,38 +132,31 @@ impl Kernel {
 
     /// Waits until everything ordered is done and the thread has ended. Not for the loop.
     pub fn stop(mut self) {
-        self.close();
+        self.orders = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
-
-    fn close(&mut self) {
-        self.orders = None;
-        self.bell.ring();
-    }
-}
-
-impl Drop for Kernel {
-    fn drop(&mut self) {
-        self.close();
-    }
 }
 
 impl KernelEvents {
-    /// The next event; none after the thread has ended. Cancel safe.
-    pub async fn next(&mut self) -> Option<Event> {
+    /// The next event, if one waits.
+    pub fn try_next(&mut self) -> Option<Event> {
         while self.ready.is_empty() {
-            self.ready = self.batches.recv().await?.into();
+            self.ready = self.batches.try_next()?.into();
         }
         self.ready.pop_front()
     }
 
-    /// The next event, if one waits.
-    pub fn try_next(&mut self) -> Option<Event> {
-        while self.ready.is_empty() {
-            self.ready = self.batches.try_recv().ok()?.into();
-        }
-        self.ready.pop_front()
+    /// The thread has ended; nothing will come any more.
+    pub const fn is_closed(&self) -> bool {
+        self.batches.is_closed()
+    }
+}
+
+/// Readable when an event may wait.
+impl AsFd for KernelEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.batches.as_fd()
     }
 }

@@ -5,13 +5,10 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::SigSet;
-use tokio::sync::mpsc::UnboundedSender;
 
 use super::message::Change;
 use super::monitor::{Heard, Monitor};
@@ -19,6 +16,7 @@ use super::requests::{Request, Requests, WINDOW};
 use super::{Event, Order, Tuning};
 use crate::addr::IfIndex;
 use crate::sys::announce::Announcer;
+use crate::sys::mailbox::{Mailbox, Sender};
 use crate::vrrp::io::{Announcement, Holding};
 
 /// Notifications read before orders are looked at again.
@@ -28,38 +26,10 @@ const ANNOUNCEMENTS: usize = 512;
 /// Between tries of a dump that fails, or that changes disturb.
 const RESYNC_PAUSE_MS: u16 = 200;
 
-/// Wakes the thread; rings once, however many orders come before it listens.
-#[derive(Debug)]
-pub(super) struct Bell {
-    fd: EventFd,
-    rung: AtomicBool,
-}
-
-impl Bell {
-    pub(super) fn new() -> io::Result<Self> {
-        let fd = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { fd, rung: AtomicBool::new(false) })
-    }
-
-    pub(super) fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            // It can only fail with 2^64 - 2 rings unheard.
-            let _ = self.fd.write(1);
-        }
-    }
-
-    fn silence(&self) {
-        if self.rung.swap(false, Ordering::AcqRel) {
-            let _ = self.fd.read();
-        }
-    }
-}
-
 /// All that the thread has.
 #[derive(Debug)]
 pub(super) struct Worker {
-    ordered: Receiver<Vec<Order>>,
-    bell: Arc<Bell>,
+    ordered: Mailbox<Vec<Order>>,
     queue: VecDeque<Order>,
     requests: Requests,
     monitor: Monitor,
@@ -70,7 +40,7 @@ pub(super) struct Worker {
     stale: bool,
     overruns: Arc<AtomicU64>,
     events: Vec<Event>,
-    out: UnboundedSender<Vec<Event>>,
+    out: Sender<Vec<Event>>,
 }
 
 /// Orders that are carried out together.
@@ -83,9 +53,8 @@ struct Window {
 
 impl Worker {
     pub(super) fn new(
-        ordered: Receiver<Vec<Order>>,
-        bell: Arc<Bell>,
-        out: UnboundedSender<Vec<Event>>,
+        ordered: Mailbox<Vec<Order>>,
+        out: Sender<Vec<Event>>,
         overruns: Arc<AtomicU64>,
         tuning: Tuning,
     ) -> io::Result<Self> {
@@ -98,7 +67,6 @@ impl Worker {
         monitor.learn(&snapshot);
         Ok(Self {
             ordered,
-            bell,
             queue: VecDeque::new(),
             requests,
             monitor,
@@ -115,8 +83,10 @@ impl Worker {
         // Signals are the loop's.
         let _ = SigSet::all().thread_block();
         loop {
-            self.bell.silence();
-            let open = self.take_orders();
+            while let Some(orders) = self.ordered.try_next() {
+                self.queue.extend(orders);
+            }
+            let open = !self.ordered.is_closed();
             if !self.queue.is_empty() {
                 self.run_window();
             } else if !open {
@@ -130,21 +100,10 @@ impl Worker {
         }
     }
 
-    /// `false`: nobody can order anything more.
-    fn take_orders(&mut self) -> bool {
-        loop {
-            match self.ordered.try_recv() {
-                Ok(orders) => self.queue.extend(orders),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
-            }
-        }
-    }
-
     fn wait(&self) {
         let timeout = if self.stale { PollTimeout::from(RESYNC_PAUSE_MS) } else { PollTimeout::NONE };
         let mut sources = [
-            PollFd::new(self.bell.fd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.ordered.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.monitor.socket.as_fd(), PollFlags::POLLIN),
         ];
         // An interrupted wait is one more turn of the loop.
@@ -154,7 +113,7 @@ impl Worker {
     fn tell(&mut self) {
         if !self.events.is_empty() {
             // Nobody listens any more while the process stops; its last orders are carried out all the same.
-            let _ = self.out.send(std::mem::take(&mut self.events));
+            self.out.send(std::mem::take(&mut self.events));
         }
     }
 

@@ -25,8 +25,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use nix::net::if_::if_indextoname;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockFilter, Socket, Type};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use crate::addr::{Family, IfIndex};
 use crate::sys::mmsg::set_send_buffer;
@@ -37,12 +35,6 @@ const IPPROTO_VRRP: i32 = 112;
 const CLASS: u8 = 0xc0;
 /// Where the checksum is in an advert.
 const CHECKSUM_OFFSET: libc::c_int = 6;
-
-/// Registers a descriptor with the runtime.
-pub(super) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is one open descriptor from first to last.
-    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE)? })
-}
 
 /// The socket that hears what `spec` says.
 pub(super) fn receive_socket(spec: &SocketSpec) -> io::Result<OwnedFd> {
