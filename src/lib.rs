@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 0 words | [`time`] [`addr`] [`histogram`] [`diag`] [`wire`] [`model`] | no clock, no system call, no tokio |
 //! | 1 text to model | [`config`] | files come through a trait |
-//! | 2 engines | [`track`] [`vrrp`] [`supervise`] | `tracing::trace!`/`debug!` only |
+//! | 2 engines | [`track`] [`vrrp`] [`ipvs`] [`check`] [`supervise`] | `tracing::trace!`/`debug!` only |
 //! | 3 views | [`notify`] [`dump`] | engine state to text or values |
 //! | 4 hands | [`sys`] | the only floor with system calls, sockets and clocks |
 //! | 5 processes | [`process`] [`cli`] | everything |
@@ -20,6 +20,8 @@ pub mod wire;
 
 pub mod config;
 
+pub mod check;
+pub mod ipvs;
 pub mod supervise;
 pub mod track;
 pub mod vrrp;

@@ -2,12 +2,16 @@
 //!
 //! `config::resolve` makes it, the engines read it, nothing changes it.
 
+pub mod checker;
 pub mod global;
+pub mod lvs;
 pub mod notify;
 pub mod track;
 pub mod vrrp;
 
+pub use checker::Checker;
 pub use global::Global;
+pub use lvs::{Lvs, RealServer, VirtualServer};
 pub use notify::{Notify, ScriptCommand};
 pub use track::{Script, ScriptId, TrackInterface, TrackScript, Weight};
 pub use vrrp::{Instance, InstanceId, Vrrp};
@@ -21,6 +25,8 @@ pub struct Config {
     pub global: Arc<Global>,
     /// What the VRRP child runs.
     pub vrrp: Arc<Vrrp>,
+    /// What the checker child runs.
+    pub lvs: Arc<Lvs>,
     /// Whether the file has virtual servers: the checker child has work.
     pub has_virtual_servers: bool,
     /// Whether the file has BFD sessions: the BFD child has work.

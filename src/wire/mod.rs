@@ -3,5 +3,6 @@
 pub mod arp;
 pub mod checksum;
 pub mod ipv4;
+pub mod ipvs;
 pub mod ndisc;
 pub mod vrrp;

@@ -1,0 +1,159 @@
+//! What goes into the checking engine and what comes out of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::ipvs::table::Entry;
+use crate::model::lvs::{CheckerId, Lvs, RealServerId, VirtualServerId};
+use crate::model::{RealServer, ScriptCommand, VirtualServer};
+use crate::wire::ipvs::ServiceKey;
+
+/// Everything the outside world can say to the engine.
+#[derive(Clone, Debug)]
+pub enum Input<'a> {
+    /// The addresses of this machine, for `ha_suspend`: once before [`Input::Startup`], and again whenever the kernel
+    /// has lost events.
+    Addresses(&'a [IpAddr]),
+    /// Begin: services and servers are put into the table, checkers are armed.
+    Startup,
+    /// End: the table is emptied as `lvs_flush_on_stop` says, `omega` is obeyed. The engine does nothing afterwards.
+    Shutdown,
+    /// Another configuration; ids of later actions are those of the new one. Probes that run for the old one still
+    /// report under their [`ProbeId`].
+    Reload(&'a Arc<Lvs>),
+    /// `deadline()` may have passed. Early and repeated ticks are harmless.
+    Tick,
+    /// A probe that [`Action::StartProbe`] started has ended.
+    Probed(ProbeId, Verdict),
+    /// The number in a track file, as it is now.
+    TrackFile(usize, i32),
+    /// A BFD session of that name is up or not.
+    Bfd(&'a str, bool),
+    /// An address came to this machine.
+    AddressAdded(IpAddr),
+    /// An address left it.
+    AddressRemoved(IpAddr),
+}
+
+/// One start of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(pub u64);
+
+/// How a probe ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The server is well.
+    Pass,
+    /// The server is not well: keepalived's words for it, and more.
+    Fail(Reason),
+    /// MISC_CHECK: exit status (0 is a success, what 2 to 255 mean depends on `misc_dynamic`).
+    Exited(u8),
+    /// Something on this machine kept it from being asked; no verdict about the server.
+    Local(Reason),
+}
+
+/// Why a probe did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// What kind of failure, for counters and log lines.
+    pub kind: ReasonKind,
+    /// For people: what was expected, what came, errno's text. One line, without control characters.
+    pub detail: Arc<str>,
+}
+
+/// Kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReasonKind {
+    /// A TCP RST, or an ICMP port unreachable.
+    Refused,
+    /// No connection in time.
+    ConnectTimeout,
+    /// No route, or an ICMP unreachable.
+    Unreachable,
+    /// Connected, then reset.
+    Reset,
+    /// TLS could not be agreed on.
+    Tls,
+    /// A request could not be sent.
+    Write,
+    /// No answer in time.
+    Timeout,
+    /// The answer ended before it said anything, or too early.
+    Closed,
+    /// The answer is longer than what is read.
+    TooLong,
+    /// The answer is not what the protocol allows.
+    Malformed,
+    /// The status is not among the wanted ones.
+    Status,
+    /// The digest differs.
+    Digest,
+    /// The regular expression does not match (or does, with `regex_no_match`).
+    Regex,
+    /// The answer is not the wanted one.
+    Mismatch,
+    /// A script was killed by a signal.
+    Signalled,
+    /// A script ran too long.
+    ScriptTimeout,
+    /// Reading it failed.
+    Read,
+    /// This machine's own trouble: no socket, no address, no script.
+    Local,
+}
+
+/// What the engine wants done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// From now on the kernel's table is to have this of a service; none removes it. The hands plan and send what is
+    /// missing, and try again what failed.
+    Service(ServiceKey, Option<Entry>),
+    /// Everything of the table goes, ours or not (`lvs_flush`, `lvs_flush_on_stop`).
+    Flush,
+    /// Ask a real server. `url` is the place of the url in HTTP_GET and SSL_GET, else 0.
+    StartProbe {
+        /// To answer with.
+        id: ProbeId,
+        /// Whose.
+        checker: CheckerId,
+        /// Which of its urls.
+        url: usize,
+    },
+    /// Its answer is not wanted any more; a script gets SIGTERM.
+    CancelProbe(ProbeId),
+    /// Tell scripts, FIFOs, mail.
+    Notify(Notification),
+    /// Something worth a log line.
+    Report(crate::check::report::Event),
+}
+
+/// What scripts, FIFOs and mail are told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// What it is about.
+    pub subject: Subject,
+    /// UP, else DOWN.
+    pub up: bool,
+    /// The script of that change.
+    pub script: Option<ScriptCommand>,
+    /// Whether the FIFOs get a line.
+    pub fifo: bool,
+    /// Text of the mail, where one is to be sent.
+    pub mail: Option<Arc<str>>,
+}
+
+/// What a notification is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// A virtual server: its quorum.
+    VirtualServer(VirtualServerId, Arc<VirtualServer>),
+    /// A real server.
+    RealServer(RealServerId, Arc<VirtualServer>, Arc<RealServer>),
+}
+
+/// Why the engine wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wake {
+    /// A probe is due.
+    Probe(CheckerId),
+}

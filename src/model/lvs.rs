@@ -1,0 +1,351 @@
+//! Virtual servers, their real servers, and what belongs to all of IPVS.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use crate::addr::{Family, IfName};
+use crate::model::checker::Checker;
+use crate::model::{InstanceId, ScriptCommand};
+use crate::time::Duration;
+
+/// What the checker process runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lvs {
+    /// In the order of the file.
+    pub virtual_servers: Vec<Arc<VirtualServer>>,
+    /// `track_file`s that a FILE_CHECK uses, in the order of the file.
+    pub track_files: Vec<Arc<TrackFile>>,
+    /// `lvs_flush`: remove every IPVS service at start, ours or not.
+    pub flush: bool,
+    /// `lvs_flush_on_stop`
+    pub flush_on_stop: FlushOnStop,
+    /// `lvs_timeouts`
+    pub timeouts: Timeouts,
+    /// `lvs_sync_daemon`
+    pub sync_daemon: Option<SyncDaemon>,
+    /// `rs_init_notifies`: real servers that are added at the start are told as coming up.
+    pub rs_init_notifies: bool,
+    /// `no_checker_emails`: mail only where the real server came or went.
+    pub no_checker_emails: bool,
+    /// `net_namespace_ipvs`: the network namespace whose IPVS table is meant.
+    pub net_namespace: Option<String>,
+    /// Global `SSL { }`: what SSL_GET shows to a server that asks for a certificate.
+    pub ssl: Ssl,
+}
+
+/// Index into [`Lvs::virtual_servers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VirtualServerId(pub usize);
+
+/// Index into [`VirtualServer::real_servers`] of one virtual server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RealServerId {
+    /// Of which virtual server.
+    pub virtual_server: VirtualServerId,
+    /// Which of its real servers.
+    pub index: usize,
+}
+
+/// Index into [`RealServer::checkers`] of one real server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CheckerId {
+    /// Of which real server.
+    pub real_server: RealServerId,
+    /// Which of its checkers.
+    pub index: usize,
+}
+
+/// TCP, UDP or SCTP; none where a firewall mark alone is the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// Only a firewall mark.
+    #[default]
+    None,
+    /// 6
+    Tcp,
+    /// 17
+    Udp,
+    /// 132
+    Sctp,
+}
+
+/// What a `virtual_server` line names; with it a reload finds the same service again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Identity {
+    /// `virtual_server ADDRESS PORT`
+    Address {
+        /// Its address.
+        address: IpAddr,
+        /// Its port; 0 is every port.
+        port: u16,
+        /// Its protocol.
+        protocol: Protocol,
+    },
+    /// `virtual_server fwmark MARK`
+    Mark {
+        /// IPv4 or IPv6.
+        family: Family,
+        /// The mark.
+        mark: u32,
+    },
+    /// `virtual_server group NAME`
+    Group {
+        /// Its name.
+        name: Arc<str>,
+        /// How many virtual servers before it use the same group.
+        ordinal: usize,
+    },
+}
+
+/// One `virtual_server`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualServer {
+    /// What it is.
+    pub identity: Identity,
+    /// The entries of its group, in the order of kernel operations: addresses in file order, then marks. Empty where
+    /// it is no group.
+    pub group: Vec<GroupEntry>,
+    /// IPv4 or IPv6, for marks without a family and for dumps.
+    pub family: Family,
+    /// `protocol`
+    pub protocol: Protocol,
+    /// `lb_algo`: the kernel's name of the scheduler.
+    pub scheduler: Arc<str>,
+    /// `flag-1`, `flag-2`, `flag-3` and their other names: bits 0x08, 0x10, 0x20 of the kernel's flags.
+    pub scheduler_flags: u32,
+    /// `ops`: schedule each packet for itself.
+    pub one_packet: bool,
+    /// `persistence_*`, where on.
+    pub persistence: Option<Persistence>,
+    /// `lb_kind`, for dumps: each real server has its own.
+    pub forwarding: Forwarding,
+    /// `quorum`; 0 only where every weight is 0, and then it is never reached.
+    pub quorum: u32,
+    /// `hysteresis`, less than `quorum`.
+    pub hysteresis: u32,
+    /// `quorum_up`
+    pub quorum_up: Option<ScriptCommand>,
+    /// `quorum_down`
+    pub quorum_down: Option<ScriptCommand>,
+    /// `smtp_alert`
+    pub smtp_alert: bool,
+    /// `omega`: notifications when the daemon stops.
+    pub omega: bool,
+    /// `ha_suspend`: no checks while its address is not on this machine.
+    pub ha_suspend: bool,
+    /// `alpha`, for dumps: each checker has its own.
+    pub alpha: bool,
+    /// `delay_loop`, for dumps and as `misc_timeout`.
+    pub delay_loop: Duration,
+    /// `weight`, for dumps.
+    pub weight: u32,
+    /// `virtualhost`, for dumps.
+    pub virtualhost: Option<Arc<str>>,
+    /// `snmp_name`
+    pub snmp_name: Option<Arc<str>>,
+    /// Its servers, in file order; never empty.
+    pub real_servers: Vec<Arc<RealServer>>,
+    /// `sorry_server`; it has no checkers.
+    pub sorry_server: Option<Arc<RealServer>>,
+}
+
+/// One entry of a `virtual_server_group`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GroupEntry {
+    /// Addresses from the first to the last, both included; of one family.
+    Addresses {
+        /// The first.
+        first: IpAddr,
+        /// The last, not before the first.
+        last: IpAddr,
+        /// 0 is every port.
+        port: u16,
+    },
+    /// A firewall mark.
+    Mark {
+        /// IPv4 or IPv6.
+        family: Family,
+        /// The mark.
+        mark: u32,
+    },
+}
+
+/// `persistence_timeout` and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Persistence {
+    /// `persistence_timeout`, 1 to 2,678,400 seconds.
+    pub timeout_secs: u32,
+    /// `persistence_granularity`
+    pub granularity: Granularity,
+    /// `persistence_engine`
+    pub engine: Option<Arc<str>>,
+}
+
+/// Which clients count as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granularity {
+    /// IPv4: a mask, by default 255.255.255.255.
+    Mask(Ipv4Addr),
+    /// IPv6: a prefix length, 1 to 128.
+    Prefix(u8),
+}
+
+/// How packets reach a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Forwarding {
+    /// NAT: addresses and ports are rewritten.
+    #[default]
+    Nat,
+    /// DR: the frame goes to the server's MAC as it is.
+    Direct,
+    /// TUN: inside another packet.
+    Tunnel(Tunnel),
+}
+
+/// `lb_kind TUN type …`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tunnel {
+    /// IP in IP.
+    #[default]
+    Ipip,
+    /// Generic UDP Encapsulation.
+    Gue {
+        /// To which port.
+        port: u16,
+        /// Its checksums.
+        checksum: TunnelChecksum,
+    },
+    /// Generic Routing Encapsulation, without remote checksum.
+    Gre {
+        /// Whether it has a checksum.
+        checksum: bool,
+    },
+}
+
+/// Checksums of GUE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TunnelChecksum {
+    /// `nocsum`
+    #[default]
+    None,
+    /// `csum`
+    Checksum,
+    /// `remcsum`
+    Remote,
+}
+
+/// One `real_server`, or a `sorry_server`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RealServer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The port of its entry in the kernel under a plain virtual server; 0 where it follows from the service: under a
+    /// mark, and in a group unless `forwarding` is NAT.
+    pub port: u16,
+    /// Configured weight, 0 to 2,147,483,647.
+    pub weight: u32,
+    /// `lvs_method`
+    pub forwarding: Forwarding,
+    /// `uthreshold`; 0 is none.
+    pub upper_threshold: u32,
+    /// `lthreshold`; 0 is none.
+    pub lower_threshold: u32,
+    /// `inhibit_on_failure`: a failed server stays in the table with weight 0.
+    pub inhibit_on_failure: bool,
+    /// `alpha`, for dumps: each checker has its own.
+    pub alpha: bool,
+    /// `notify_up`
+    pub notify_up: Option<ScriptCommand>,
+    /// `notify_down`
+    pub notify_down: Option<ScriptCommand>,
+    /// `smtp_alert`
+    pub smtp_alert: bool,
+    /// `virtualhost`, for dumps.
+    pub virtualhost: Option<Arc<str>>,
+    /// `snmp_name`
+    pub snmp_name: Option<Arc<str>>,
+    /// Each must succeed for the server to be up; without any it is always up.
+    pub checkers: Vec<Arc<Checker>>,
+}
+
+/// `lvs_flush_on_stop`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlushOnStop {
+    /// Each of our services, its servers with it.
+    #[default]
+    No,
+    /// `VS`: our services without saying more about their servers.
+    VirtualServers,
+    /// Everything in the table, ours or not.
+    Everything,
+}
+
+/// `lvs_timeouts` in seconds, 1 to 2,678,400; none leaves what the kernel has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Established TCP connections.
+    pub tcp_secs: Option<u32>,
+    /// TCP connections after a FIN.
+    pub tcp_fin_secs: Option<u32>,
+    /// UDP.
+    pub udp_secs: Option<u32>,
+}
+
+impl Timeouts {
+    /// Whether anything is set.
+    pub const fn is_set(&self) -> bool {
+        self.tcp_secs.is_some() || self.tcp_fin_secs.is_some() || self.udp_secs.is_some()
+    }
+}
+
+/// `lvs_sync_daemon`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncDaemon {
+    /// Through which interface connections are told.
+    pub interface: IfName,
+    /// The instance whose state it follows; none runs both kinds of daemon.
+    pub instance: Option<InstanceId>,
+    /// `id`: 0 to 255; by default the instance's virtual_router_id, else 0.
+    pub id: u8,
+    /// `maxlen`, 1 to 65,507 bytes.
+    pub max_len: Option<u16>,
+    /// `port`
+    pub port: Option<u16>,
+    /// `ttl`
+    pub ttl: Option<u8>,
+    /// `group`: a multicast address.
+    pub group: Option<IpAddr>,
+}
+
+/// A `track_file` as the checkers use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackFile {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The file.
+    pub path: std::path::PathBuf,
+    /// `init_file`: what is written at the start.
+    pub init: Option<InitFile>,
+}
+
+/// `init_file [VALUE] [overwrite]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InitFile {
+    /// What is written.
+    pub value: i32,
+    /// Also over a file that exists.
+    pub overwrite: bool,
+}
+
+/// Global `SSL { }`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ssl {
+    /// `ca`: certificate authorities, PEM.
+    pub ca: Option<std::path::PathBuf>,
+    /// `certificate`, PEM.
+    pub certificate: Option<std::path::PathBuf>,
+    /// `key`, PEM.
+    pub key: Option<std::path::PathBuf>,
+    /// `password` of the key.
+    pub password: Option<Arc<str>>,
+}
