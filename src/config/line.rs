@@ -21,6 +21,8 @@ pub struct Line {
     pieces: Vec<Piece>,
     /// An unmatched quote in it was already reported.
     pub quote_reported: bool,
+    /// It is known to hold none of the characters that [`is_special`] names, so most rules can be passed over.
+    pub plain: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,7 @@ impl Line {
         self.bytes.clear();
         self.pieces.clear();
         self.quote_reported = false;
+        self.plain = false;
     }
 
     /// Whether nothing is on it.
@@ -95,6 +98,10 @@ impl Line {
 
     /// Where a part of the line was written. Where an expansion is touched, the place of its use.
     pub fn span(&self, range: Range<usize>) -> Span {
+        if let [Piece { span, copied: true, .. }] = self.pieces.as_slice() {
+            let at = |offset: usize| span.start.saturating_add(offset as u32).min(span.end);
+            return Span { file: span.file, start: at(range.start), end: at(range.end) };
+        }
         let (Some(first), Some(last)) = (
             self.pieces.get(self.piece_at(range.start)),
             self.pieces.get(self.piece_at(range.end.saturating_sub(1).max(range.start))),
@@ -139,6 +146,21 @@ impl Piece {
             (false, true) => self.span.end,
         }
     }
+}
+
+/// Whether a character means something to a rule of lines: comments, quotes, escapes, parameters, braces, NUL.
+pub fn is_special(byte: u8) -> bool {
+    const SPECIAL: [bool; 256] = {
+        let mut table = [false; 256];
+        let special = b"#!\"\\${}\0";
+        let mut at = 0;
+        while at < special.len() {
+            table[special[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    SPECIAL[usize::from(byte)]
 }
 
 /// Blanks between words: keepalived's white space.

@@ -46,7 +46,8 @@ pub fn describe(error: ScriptError) -> &'static str {
 
 /// Cuts a script line; none where it has no command.
 pub fn cut(line: &Statement) -> Result<Option<ScriptLine>, &'static str> {
-    let words = words::script(&line.raw).map_err(describe)?;
+    let raw = line.raw();
+    let words = words::script(&raw).map_err(describe)?;
     let Some(command) = words.get(1) else { return Ok(None) };
     let argv = words::command(&command.bytes).map_err(describe)?;
     if argv.is_empty() {
@@ -55,7 +56,7 @@ pub fn cut(line: &Statement) -> Result<Option<ScriptLine>, &'static str> {
     let first = line.args.first().map_or(line.keyword.span, |word| word.span);
     // Ranges are of the text after preprocessing; where nothing was substituted they are places in the file, too.
     let place = |word: &words::ScriptWord| {
-        let plain = (line.span.end - line.span.start) as usize == line.raw.len();
+        let plain = (line.span.end - line.span.start) as usize == raw.len();
         let (start, end) = (word.range.start as u32, word.range.end as u32);
         if plain { Span { start: line.span.start + start, end: line.span.start + end, ..first } } else { first }
     };

@@ -1,5 +1,6 @@
 //! Lines to blocks. Knows braces, and of keywords only which of them open a block.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -49,14 +50,29 @@ pub struct Statement {
     pub keyword: Word,
     /// The other words.
     pub args: Vec<Word>,
-    /// The statement as one text after preprocessing, before it was cut into words: script lines are cut by rules of
-    /// their own (`words::script`).
-    pub raw: Vec<u8>,
     /// Statements between the braces; none where no brace follows. A keyword that nobody knows may have one: it is
     /// skipped whole, with everything in it.
     pub body: Option<Body>,
     /// The whole line.
     pub span: Span,
+    /// The text, where it is not its words with one blank between them.
+    raw: Option<Box<[u8]>>,
+}
+
+impl Statement {
+    /// The statement as one text after preprocessing, before it was cut into words: script lines are cut by rules of
+    /// their own (`words::script`).
+    pub fn raw(&self) -> Cow<'_, [u8]> {
+        if let Some(raw) = &self.raw {
+            return Cow::Borrowed(raw);
+        }
+        let mut text = self.keyword.as_bytes().to_vec();
+        for word in &self.args {
+            text.push(b' ');
+            text.extend_from_slice(word.as_bytes());
+        }
+        Cow::Owned(text)
+    }
 }
 
 /// What stands between two braces.
@@ -88,6 +104,8 @@ pub struct Builder {
     dropped: usize,
     words: usize,
     include_check: Option<Vec<Word>>,
+    /// The words of the line being read: one piece of memory for all lines.
+    line_words: Vec<Word>,
 }
 
 #[derive(Debug)]
@@ -122,11 +140,15 @@ enum Expects {
 impl Builder {
     /// Adds a line. `Break` when there is too much of it, which has been reported: the caller stops.
     pub fn push(&mut self, line: &Line, diagnostics: &mut Diagnostics) -> std::ops::ControlFlow<()> {
-        line::each_part(&line.bytes, |part| match part {
+        let mut take = |part| match part {
             Part::Text(range) => self.text(line, range, diagnostics),
             Part::Open(at) => self.open_brace(line.span(at..at + 1), diagnostics),
             Part::Close(at) => self.close_brace(line.span(at..at + 1), diagnostics),
-        });
+        };
+        match line.plain {
+            true => take(Part::Text(0..line.bytes.len())),
+            false => line::each_part(&line.bytes, take),
+        }
         if self.words > MAX_WORDS {
             diagnostics
                 .reject(Code::TOO_LARGE, line.whole(), format!("the configuration has more than {MAX_WORDS} words"))
@@ -195,8 +217,8 @@ impl Builder {
         // Where a part of the slice lies in the line.
         let offset = |rest: &[u8]| range.end - rest.len();
         let mut rest = bytes;
-        let mut keyword = None;
-        let mut args = Vec::new();
+        // Whether one blank stands between the words, and nothing else.
+        let mut is_regular = true;
         loop {
             match line::next_word(rest) {
                 NextWord::End => break,
@@ -205,12 +227,11 @@ impl Builder {
                     let quotes = if raw.quoted { 2 } else { 0 };
                     let span = line.span(end - raw.text.len() - quotes..end);
                     let word = Word::new(raw.text, span, raw.quoted);
-                    match keyword {
-                        None => keyword = Some(word),
-                        Some(_) => args.push(word),
-                    }
+                    self.line_words.push(word);
+                    is_regular &= !raw.quoted
+                        && matches!(after, [] | [b' ', ..])
+                        && !matches!(after, [_, b, ..] if line::is_blank(*b));
                     rest = after;
-                    self.words += 1;
                 }
                 NextWord::OpenQuote(from) => {
                     if !line.quote_reported {
@@ -222,13 +243,17 @@ impl Builder {
                             )
                             .help("close it with a second \" on the same line");
                     }
+                    is_regular = false;
                     break;
                 }
             }
         }
-        self.words += 1;
-        let span = line.span(range.clone());
-        keyword.map(|keyword| Statement { keyword, args, raw: bytes.to_vec(), body: None, span })
+        self.words += 1 + self.line_words.len();
+        let span = line.span(range);
+        let mut words = self.line_words.drain(..);
+        let keyword = words.next()?;
+        let raw = (!is_regular).then(|| bytes.into());
+        Some(Statement { keyword, args: words.collect(), body: None, span, raw })
     }
 
     /// Where a block keyword is followed by something else than `{`: its block begins all the same.

@@ -151,7 +151,7 @@ fn a_line_of_a_mebibyte_a_nul_and_a_missing_last_newline_are_survived() {
 fn bytes_that_are_no_utf8_survive() {
     let (parsed, _) = read(&mut Memory::of("/main.conf", b"auth_pass \xe9\xff $X\n".as_slice()), "main.conf");
     assert_eq!(parsed.statements[0].args[0].as_bytes(), b"\xe9\xff");
-    assert_eq!(parsed.statements[0].raw, b"auth_pass \xe9\xff $X");
+    assert_eq!(*parsed.statements[0].raw(), *b"auth_pass \xe9\xff $X");
     let (parsed, _) = read(&mut Memory::of("/main.conf", b"$X=\xff\na $X\n".as_slice()), "main.conf");
     assert_eq!(parsed.statements[0].args[0].as_bytes(), b"\xff");
 }

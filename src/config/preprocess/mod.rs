@@ -253,6 +253,10 @@ impl<'a> Preprocessor<'a> {
 
     /// Does what the line says to the preprocessor; true when something is left for the tree.
     fn interpret(&mut self, line: &mut Line, is_physical: bool, diagnostics: &mut Diagnostics) -> bool {
+        let may_be_ours = |byte: &u8| matches!(byte, b'@' | b'~' | b'i');
+        if line.plain && line.bytes.first().is_some_and(|first| !may_be_ours(first)) {
+            return true;
+        }
         let mut may_be_condition = true;
         let mut replaced = 0;
         loop {
@@ -488,7 +492,12 @@ impl Reading {
             return Physical::End;
         }
         let start = self.at + self.byte_order_mark(diagnostics);
-        let length = bytes[start..].iter().position(|&b| b == b'\n').unwrap_or(bytes.len() - start);
+        let mut is_special = false;
+        let ends = |&b: &u8| {
+            is_special |= line::is_special(b);
+            b == b'\n'
+        };
+        let length = bytes[start..].iter().position(ends).unwrap_or(bytes.len() - start);
         self.at = start + length + 1;
         let mut text = &bytes[start..start + length];
         while let [shorter @ .., b'\r'] = text {
@@ -497,12 +506,15 @@ impl Reading {
         if text.is_empty() {
             return Physical::Empty;
         }
-        if let Some(refused) = self.refused(text, start, diagnostics) {
+        if (is_special || text.len() > MAX_LINE_BYTES)
+            && let Some(refused) = self.refused(text, start, diagnostics)
+        {
             return refused;
         }
         let range = line::trimmed(text, 0..text.len());
         line.push_copied(&text[range.clone()], self.file, (start + range.start) as u32);
-        if text.iter().any(|b| matches!(b, b'#' | b'!' | b'"')) {
+        line.plain = !is_special;
+        if is_special && text.iter().any(|b| matches!(b, b'#' | b'!' | b'"')) {
             let (uncommented, found) = line::strip_comment(line, |_| true);
             *line = uncommented;
             if let Some(at) = found.open_quote {
