@@ -18,6 +18,7 @@ pub mod recording;
 pub mod resolve;
 pub mod script_line;
 pub mod shapes;
+pub mod short_text;
 pub mod source;
 pub mod text;
 pub mod tree;

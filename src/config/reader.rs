@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
             Value::Decimal { min, max, places } => {
                 self.decimal(entry, word, (min, max, places)).or(entry.instead).map(Parsed::Number)
             }
-            Value::Text => Some(Parsed::Text(word.text.clone())),
+            Value::Text => Some(Parsed::Text(word.text.to_string())),
             Value::ShortText(most) if word.as_bytes().len() > most => {
                 self.error(Code::TEXT_TOO_LONG, word.span, format!("{} takes at most {most} characters", entry.name));
                 None
@@ -310,7 +310,7 @@ impl<'a> Reader<'a> {
                 .help("shorten it, on every router that must agree on it");
                 Some(Parsed::Text(value::cut(&word.text, most)))
             }
-            Value::ShortText(_) | Value::CutText(_) => Some(Parsed::Text(word.text.clone())),
+            Value::ShortText(_) | Value::CutText(_) => Some(Parsed::Text(word.text.to_string())),
             Value::Interface => self.interface(entry, word).map(Parsed::Interface),
             Value::Address => self.plain_address(entry, word).map(Parsed::Address),
             Value::Multicast4 => self.multicast(entry, word, Some(Family::V4)).map(Parsed::Address),

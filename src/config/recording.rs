@@ -82,7 +82,10 @@ impl Recording {
     /// As bytes: after the magic, four lists, each a count and its entries; every text is a length and its bytes, every
     /// number little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Writer(MAGIC.to_vec());
+        // The files are nearly all of it.
+        let files: usize = self.files.values().flatten().map(|bytes| bytes.len() + 256).sum();
+        let mut out = Writer(Vec::with_capacity(files + 4096));
+        out.0.extend(MAGIC);
         out.number(self.matches.len() as u64);
         for ((directory, pattern), paths) in &self.matches {
             out.path(directory);

@@ -2,38 +2,34 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use super::line::{self, Line, NextWord, Part};
 use super::shapes::{self, Shape, Shapes};
+use super::short_text::ShortText;
 use crate::diag::{Code, Diagnostics, Span};
 
 /// One word, with the place it was written at.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Word {
     /// Its text, quotes removed; what is no UTF-8 is replaced here and kept in [`Word::as_bytes`].
-    pub text: String,
+    pub text: ShortText,
     /// Where it was written: in the file, or the use of the parameter it came from; words of a multi-line definition
     /// point into the definition.
     pub span: Span,
     /// Whether it was in double quotes.
     pub quoted: bool,
-    /// The bytes, where they are no UTF-8.
-    raw: Option<Box<[u8]>>,
 }
 
 impl Word {
     /// A word.
     pub fn new(bytes: &[u8], span: Span, quoted: bool) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self { text: text.to_owned(), span, quoted, raw: None },
-            Err(_) => Self { text: String::from_utf8_lossy(bytes).into_owned(), span, quoted, raw: Some(bytes.into()) },
-        }
+        Self { text: ShortText::from_bytes(bytes), span, quoted }
     }
 
     /// Its bytes as written.
     pub fn as_bytes(&self) -> &[u8] {
-        self.raw.as_deref().unwrap_or(self.text.as_bytes())
+        self.text.as_bytes()
     }
 }
 
@@ -43,16 +39,52 @@ impl fmt::Debug for Word {
     }
 }
 
+/// The words after a keyword; reads as a slice. Most statements have one at most, which needs no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Args {
+    /// None or one.
+    Short(Option<Word>),
+    /// Several.
+    Long(Box<[Word]>),
+}
+
+impl Args {
+    /// The words.
+    pub fn as_slice(&self) -> &[Word] {
+        self
+    }
+}
+
+impl Deref for Args {
+    type Target = [Word];
+
+    fn deref(&self) -> &[Word] {
+        match self {
+            Self::Short(word) => word.as_slice(),
+            Self::Long(words) => words,
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Args {
+    type Item = &'a Word;
+    type IntoIter = std::slice::Iter<'a, Word>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 /// One statement: a keyword with its words, and a body where braces follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     /// First word.
     pub keyword: Word,
     /// The other words.
-    pub args: Vec<Word>,
+    pub args: Args,
     /// Statements between the braces; none where no brace follows. A keyword that nobody knows may have one: it is
     /// skipped whole, with everything in it.
-    pub body: Option<Body>,
+    pub body: Option<Box<Body>>,
     /// The whole line.
     pub span: Span,
     /// The text, where it is not its words with one blank between them.
@@ -196,7 +228,7 @@ impl Builder {
         if statement.keyword.text == "include_check"
             && matches!(self.open.as_slice(), [frame] if frame.statement.keyword.text == "global_defs")
         {
-            self.include_check = Some(statement.args.clone());
+            self.include_check = Some(statement.args.to_vec());
         }
         let keyword = statement.keyword.text.as_str();
         let inside = self.open.last().map_or_else(|| Inside::Statements(shapes::of("")), |frame| frame.inside);
@@ -253,7 +285,11 @@ impl Builder {
         let mut words = self.line_words.drain(..);
         let keyword = words.next()?;
         let raw = (!is_regular).then(|| bytes.into());
-        Some(Statement { keyword, args: words.collect(), body: None, span, raw })
+        let args = match words.len() {
+            0 | 1 => Args::Short(words.next()),
+            _ => Args::Long(words.collect()),
+        };
+        Some(Statement { keyword, args, body: None, span, raw })
     }
 
     /// Where a block keyword is followed by something else than `{`: its block begins all the same.
@@ -332,7 +368,7 @@ impl Builder {
 
     fn pop(&mut self, close: Option<Span>) {
         if let Some(Frame { mut statement, statements, open, .. }) = self.open.pop() {
-            statement.body = Some(Body { statements, open, close });
+            statement.body = Some(Box::new(Body { statements, open, close }));
             self.siblings().push(statement);
         }
     }

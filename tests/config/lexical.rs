@@ -43,7 +43,7 @@ fn tree(statements: &[Statement], sources: &Sources, depth: usize, out: &mut Str
         let place = sources.place(statement.keyword.span).expect("every word has a place");
         let words = std::iter::once(&statement.keyword).chain(&statement.args).map(|word| match word.quoted {
             true => format!("\"{}\"", word.text),
-            false => word.text.clone(),
+            false => word.text.to_string(),
         });
         let _ = write!(
             out,

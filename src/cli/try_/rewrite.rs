@@ -141,7 +141,7 @@ impl<'a> Found<'a> {
         let body = &statement.body.as_ref()?.statements;
         let word = |keyword: &str| {
             let found = body.iter().rfind(|s| s.keyword.text == keyword);
-            found.and_then(|s| s.args.first()).map(|w| w.text.clone())
+            found.and_then(|s| s.args.first()).map(|w| w.text.to_string())
         };
         let block = |keyword: &'static str| {
             let blocks = body.iter().filter(move |s| s.keyword.text == keyword);
@@ -157,7 +157,7 @@ impl<'a> Found<'a> {
         let state_is_master = word("state").is_some_and(|s| s == "MASTER");
         Some(Self {
             statement,
-            name: statement.args.first().map(|w| w.text.clone()).unwrap_or_default(),
+            name: statement.args.first().map(|w| w.text.to_string()).unwrap_or_default(),
             addresses,
             source: ["unicast_src_ip", "mcast_src_ip"].iter().find_map(|k| word(k)).and_then(|w| w.parse().ok()),
             peers: block("unicast_peer").filter_map(|s| s.keyword.text.parse().ok()).collect(),
@@ -173,7 +173,7 @@ impl<'a> Found<'a> {
         let body = self.statement.body.iter().flat_map(|b| &b.statements);
         for tracked in body.filter(|s| s.keyword.text == "track_interface").filter_map(|s| s.body.as_ref()) {
             for line in &tracked.statements {
-                lans.entry(line.keyword.text.clone()).or_default();
+                lans.entry(line.keyword.text.to_string()).or_default();
             }
         }
         for (interface, address) in &self.addresses {

@@ -153,7 +153,7 @@ impl Line<'_, '_, '_> {
             }
             "track_group" => {
                 let value = self.argument(word, rest)?;
-                draft.track_group.get_or_insert(Spanned::new(value.text.clone(), value.span));
+                draft.track_group.get_or_insert(Spanned::new(value.text.to_string(), value.span));
             }
             other => {
                 let similar = crate::config::suggest(other, ADDRESS_OPTIONS.iter().map(|entry| entry.name));
@@ -252,7 +252,7 @@ impl Line<'_, '_, '_> {
                 .help("the line is ignored");
             return Err(Skip);
         }
-        draft.label = Some(word.text.clone());
+        draft.label = Some(word.text.to_string());
         Ok(())
     }
 

@@ -262,7 +262,7 @@ fn forwarding(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<String> {
         return None;
     }
     tunnel_options(rest, given, reader);
-    Some(word.text.clone())
+    Some(word.text.to_string())
 }
 
 fn tunnel_options(words: &[Word], given: &Given<'_>, reader: &mut Reader<'_>) {
@@ -380,6 +380,8 @@ fn checker(
         defined_before: (reader.defined("track_file"), reader.defined("track_bfd")),
     };
     reader.read_body(block, &mut checker, given);
+    // One is the rule, and there may be many thousand servers.
+    server.checkers.reserve_exact(1);
     server.checkers.push(checker);
 }
 
@@ -399,7 +401,7 @@ pub fn service_key(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<Spanned
             missing(reader);
             return None;
         }
-        "group" => ServiceKey::Group(args[1].text.clone()),
+        "group" => ServiceKey::Group(args[1].text.to_string()),
         "fwmark" => {
             let mark = reader.number(given.entry, &args[1], 0, U32)?;
             ServiceKey::Mark(u32::try_from(mark).ok()?)
@@ -514,7 +516,7 @@ pub fn sync_daemon(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Rea
         let limits = match word.text.as_str() {
             "inst" => match words.next() {
                 Some((_, name)) => {
-                    daemon.instance.get_or_insert(Spanned::new(name.text.clone(), name.span));
+                    daemon.instance.get_or_insert(Spanned::new(name.text.to_string(), name.span));
                     continue;
                 }
                 None => {
@@ -528,7 +530,7 @@ pub fn sync_daemon(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Rea
             "ttl" => Some((1, 255)),
             "group" => None,
             _ if at == 0 => {
-                daemon.instance = Some(Spanned::new(word.text.clone(), word.span));
+                daemon.instance = Some(Spanned::new(word.text.to_string(), word.span));
                 continue;
             }
             other => {

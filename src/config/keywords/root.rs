@@ -25,8 +25,8 @@ pub static PROCESS: Block<Draft> = Block {
         block("global_defs", "{ ... }", "settings of the whole daemon; there may be several such blocks").then(
             |d, g, r| {
                 for line in g.body() {
-                    let words = line.args.iter().map(|word| word.text.clone()).collect();
-                    d.global.given.push((line.keyword.text.clone(), words));
+                    let words = line.args.iter().map(|word| word.text.to_string()).collect();
+                    d.global.given.push((line.keyword.text.to_string(), words));
                 }
                 r.read_body(&GLOBAL_DEFS, &mut d.global, g);
             },
@@ -195,7 +195,7 @@ fn once(before: Option<&Spanned<String>>, given: &Given<'_>, reader: &mut Reader
 
 /// The name of a block.
 pub(super) fn name(given: &Given<'_>) -> Option<Spanned<String>> {
-    given.line.args.first().map(|word| Spanned::new(word.text.clone(), word.span))
+    given.line.args.first().map(|word| Spanned::new(word.text.to_string(), word.span))
 }
 
 /// The name of a block that must have one of its own, and nothing else.

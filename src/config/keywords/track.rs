@@ -268,7 +268,7 @@ pub const TRACK_BFD: &[Entry] = &[
 
 /// A user and a group as the words of a line.
 pub fn user_words(words: &[Word]) -> Option<UserWords> {
-    let spanned = |word: &Word| Spanned::new(word.text.clone(), word.span);
+    let spanned = |word: &Word| Spanned::new(word.text.to_string(), word.span);
     words.first().map(|user| UserWords::new(spanned(user), words.get(1).map(spanned)))
 }
 
@@ -297,7 +297,7 @@ pub fn track_lines(into: &mut Vec<TrackLine>, given: &Given<'_>, reader: &mut Re
     for (_, words) in given.entries() {
         let mut words = words.into_iter();
         let Some(name) = words.next() else { continue };
-        let name = Spanned::new(name.text.clone(), name.span);
+        let name = Spanned::new(name.text.to_string(), name.span);
         let mut line = TrackLine { name, weight: None, reverse: None, defined_before };
         if track_options(&mut line, words, given, reader, limit).is_some() {
             into.push(line);
@@ -443,5 +443,5 @@ pub fn names_once(
 /// The words of a list, any number on a line.
 pub fn names(given: &Given<'_>) -> Vec<Spanned<String>> {
     let words = given.entries().flat_map(|(_, words)| words);
-    words.map(|word| Spanned::new(word.text.clone(), word.span)).collect()
+    words.map(|word| Spanned::new(word.text.to_string(), word.span)).collect()
 }
