@@ -22,14 +22,14 @@ pub(super) fn run(options: &Options) -> u8 {
         eprintln!("{reason}");
         return 1;
     }
-    let read = match configuration::read(options, &Origin::here()) {
-        Ok(read) => read,
+    let loaded = match configuration::read_alone(options, &Origin::here()) {
+        Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("cannot ask the kernel for interfaces: {error}");
             return 1;
         }
     };
-    set_umask(options, &read.loaded.config.global);
+    set_umask(options, &loaded.config.global);
     let mut output = match open(options) {
         Ok(output) => output,
         Err(reason) => {
@@ -38,8 +38,8 @@ pub(super) fn run(options: &Options) -> u8 {
         }
     };
     let colour = options.config_test == Some(None) && std::io::stderr().is_terminal();
-    let _ = output.write_all(configuration::rendered(&read.loaded, Style { colour }).as_bytes());
-    let diagnostics = &read.loaded.diagnostics;
+    let _ = output.write_all(configuration::rendered(&loaded, Style { colour }).as_bytes());
+    let diagnostics = &loaded.diagnostics;
     match diagnostics.config_test_status() {
         0 if options.strict && diagnostics.worst() >= Some(Severity::Warning) => STRICT,
         status => status,

@@ -63,6 +63,12 @@ pub fn read(options: &Options, origin: &Origin) -> io::Result<Read> {
     Ok(Read { loaded, bundle })
 }
 
+/// Reads the same files for nobody else: nothing is kept for children.
+pub fn read_alone(options: &Options, origin: &Origin) -> io::Result<Loaded> {
+    let host = Host::observe()?;
+    Ok(config::load(&mut Disk, &options.config_file, &load_options(options, origin), &host))
+}
+
 /// Reads what the parent has read.
 pub fn read_bundle(bundle: &[u8], options: &Options) -> io::Result<Loaded> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the configuration from the parent is damaged");
