@@ -4,7 +4,7 @@
 //! source::Files -> preprocess (still lines; every word keeps the span it came from) -> tree (knows braces, not keywords)
 //!   -> keywords (tables decide what may stand where) -> draft -> resolve -> model::Config
 //! ```
-//! [`text::parse`] is the first half, up to the tree; `words::script` cuts a script line.
+//! [`Text`] is the first half, up to the tree; `words::script` cuts a script line.
 //!
 //! Each stage takes `&mut Diagnostics` and returns its best result: one run reports everything.
 
@@ -33,7 +33,7 @@ use crate::diag::{Diagnostics, Sources};
 use crate::model::Config;
 
 pub use machine::Machine;
-pub use text::{Parsed, TextOptions, parse};
+pub use text::{Parsed, Text, TextOptions, parse};
 
 /// How a configuration is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,28 +94,28 @@ pub fn load(files: &mut dyn source::Files, path: &str, options: &LoadOptions, ma
         all_config: options.all_includes_must_match,
         working_directory: options.working_directory.clone(),
     };
-    let parsed = parse(files, path, &text_options, &mut diagnostics);
-    let (draft, interfaces) = draft(&parsed.statements, options, &mut diagnostics);
+    let mut text = Text::open(files, path, &text_options, &mut diagnostics);
+    let (draft, interfaces) = draft(&mut text, options, &mut diagnostics);
+    let sources = text.into_sources();
     let config = resolve::resolve(&draft, &interfaces, options, machine, &mut diagnostics);
-    Loaded { config, diagnostics, sources: parsed.sources, files_found: parsed.files_found }
+    Loaded { config, diagnostics, files_found: !sources.is_empty(), sources }
 }
 
-/// Reads statements into a draft, and collects the interfaces they name.
+/// Reads statements into a draft, and collects the interfaces they name. Of a long text, only the block being read and
+/// the draft are in memory.
 fn draft(
-    statements: &[tree::Statement],
+    text: &mut Text<'_>,
     options: &LoadOptions,
     diagnostics: &mut Diagnostics,
 ) -> (draft::Draft, Vec<reader::Spanned<IfName>>) {
     let mut draft = draft::Draft::default();
     let mut reader = reader::Reader::new(diagnostics, options.config_test);
-    // What holds for the whole process holds wherever it stands, so it is read first.
-    let (process, other): (Vec<_>, Vec<_>) =
-        statements.iter().partition(|line| keywords::root::PROCESS.find(&line.keyword.text).is_some());
-    for line in process {
-        reader.statement(&keywords::root::PROCESS, &mut draft, line);
-    }
-    for line in other {
-        reader.statement(&keywords::root::TOP, &mut draft, line);
+    while let Some(line) = text.next_statement(reader.diagnostics) {
+        let block = match keywords::root::PROCESS.find(&line.keyword.text) {
+            Some(_) => &keywords::root::PROCESS,
+            None => &keywords::root::TOP,
+        };
+        reader.statement(block, &mut draft, &line);
     }
     (draft, reader.interfaces)
 }

@@ -195,7 +195,18 @@ impl Builder {
         self.include_check.take()
     }
 
-    /// The tree; blocks still open are reported and completed as if closed.
+    /// The statements of the top level that nothing can be added to any more.
+    pub fn take_complete(&mut self) -> Vec<Statement> {
+        if !self.open.is_empty() {
+            return Vec::new();
+        }
+        let pending = if self.expects == Expects::NoBrace { None } else { self.root.pop() };
+        let complete = std::mem::take(&mut self.root);
+        self.root.extend(pending);
+        complete
+    }
+
+    /// What is left of the tree; blocks still open are reported and completed as if closed.
     pub fn finish(mut self, diagnostics: &mut Diagnostics) -> Vec<Statement> {
         self.missing_open_brace(diagnostics);
         if let Some(innermost) = self.open.last() {
