@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::ipvs::table::Entry;
+use crate::ipvs::table::{Entry, Table};
 use crate::model::lvs::{CheckerId, Lvs, RealServerId, VirtualServerId};
 use crate::model::{RealServer, ScriptCommand, VirtualServer};
 use crate::wire::ipvs::ServiceKey;
@@ -14,18 +14,27 @@ pub enum Input<'a> {
     /// The addresses of this machine, for `ha_suspend`: once before [`Input::Startup`], and again whenever the kernel
     /// has lost events.
     Addresses(&'a [IpAddr]),
+    /// The numbers in all track files of the configuration that comes with the next [`Input::Startup`] or
+    /// [`Input::Reload`], in its order. Files it does not reach, and all of them without it, count as they did before
+    /// (by their path), or as 0.
+    TrackFiles(&'a [i32]),
     /// Begin: services and servers are put into the table, checkers are armed.
-    Startup,
+    Startup {
+        /// The kernel's table where a checker process before this one died or froze; none at a cold start. Its servers
+        /// keep their place: one that is missing there is down until it succeeds, one that is there is up, even with
+        /// `alpha`, and nobody is told of what has not changed.
+        left: Option<&'a Table>,
+    },
     /// End: the table is emptied as `lvs_flush_on_stop` says, `omega` is obeyed. The engine does nothing afterwards.
     Shutdown,
-    /// Another configuration; ids of later actions are those of the new one. Probes that run for the old one still
-    /// report under their [`ProbeId`].
+    /// Another configuration; ids of later actions are those of the new one. Probes that go on are not told again:
+    /// they report under their [`ProbeId`]; the others are cancelled.
     Reload(&'a Arc<Lvs>),
     /// `deadline()` may have passed. Early and repeated ticks are harmless.
     Tick,
     /// A probe that [`Action::StartProbe`] started has ended.
     Probed(ProbeId, Verdict),
-    /// The number in a track file, as it is now.
+    /// The number in a track file (an index into [`Lvs::track_files`]), as it is now.
     TrackFile(usize, i32),
     /// A BFD session of that name is up or not.
     Bfd(&'a str, bool),
@@ -76,8 +85,10 @@ pub enum ReasonKind {
     Tls,
     /// A request could not be sent.
     Write,
-    /// No answer in time.
+    /// No answer in time, not one byte.
     Timeout,
+    /// The answer began, but its end did not come in time.
+    Stalled,
     /// The answer ended before it said anything, or too early.
     Closed,
     /// The answer is longer than what is read.
@@ -92,8 +103,20 @@ pub enum ReasonKind {
     Regex,
     /// The answer is not the wanted one.
     Mismatch,
-    /// A script was killed by a signal.
-    Signalled,
+    /// SMTP_CHECK: the greeting is not 220.
+    Greeting,
+    /// SMTP_CHECK: the answer to HELO is not 250.
+    Helo,
+    /// DNS_CHECK: this rcode instead of 0.
+    Rcode(u8),
+    /// FILE_CHECK: the number in the file.
+    File,
+    /// BFD_CHECK: the session is down.
+    Bfd,
+    /// A script's exit status (the engine makes it of [`Verdict::Exited`]).
+    Exited(u8),
+    /// A script was killed by this signal.
+    Signalled(i32),
     /// A script ran too long.
     ScriptTimeout,
     /// Reading it failed.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::check::io::Reason;
 use crate::model::Checker;
+use crate::model::lvs::GroupEntry;
 
 /// Something worth a log line. `vs` and `rs` are names as operators know them: `[192.0.2.1]:tcp:80`.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +43,23 @@ pub enum Event {
         what: CheckerEvent,
     },
     /// A reload removes a virtual server.
-    ServiceRemoved(Arc<str>),
+    ServiceRemoved {
+        /// Which.
+        vs: Arc<str>,
+        /// Its group, where it has one.
+        group: Option<Arc<str>>,
+    },
+    /// A reload changes a group.
+    GroupEntry {
+        /// Its name.
+        group: Arc<str>,
+        /// Which entry.
+        entry: GroupEntry,
+        /// It comes, else it goes.
+        added: bool,
+    },
+    /// BFD sessions are listened to from now on.
+    BfdArmed,
     /// Live servers come back as a sorry server goes, or go as it comes.
     PoolSwapped {
         /// Of which virtual server.
@@ -116,6 +133,13 @@ pub enum ServerEvent {
 pub enum CheckerEvent {
     /// It succeeded for the first time, or again.
     Up,
+    /// The number in its file makes it fail from now on, or not any more.
+    TrackedFile {
+        /// Name of the `track_file`.
+        file: Arc<str>,
+        /// It fails.
+        fault: bool,
+    },
     /// It counts as failed now.
     Down {
         /// Why.
