@@ -92,6 +92,14 @@ pub struct GlobalDraft {
     pub stats_dump_file: Option<String>,
     /// `json_dump_file`
     pub json_dump_file: Option<String>,
+    /// `json_version`
+    pub json_version: Option<Spanned<u32>>,
+    /// `reload_time_file`
+    pub reload_time_file: Option<String>,
+    /// `reload_repeat`
+    pub reload_repeat: bool,
+    /// `reload_file` with its name.
+    pub reload_file: Option<Option<String>>,
     /// `max_auto_priority`
     pub max_auto_priority: Option<i32>,
     /// `vrrp_priority`

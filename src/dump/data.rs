@@ -4,12 +4,12 @@
 use std::fmt::{Display, Write as _};
 use std::net::IpAddr;
 
+use super::global;
 use crate::addr::{Cidr, Family, IfIndex};
-use crate::model::global::DEFAULT_UMASK;
-use crate::model::vrrp::{Authentication, Destination, VirtualAddress};
+use crate::model::vrrp::{Authentication, Debounce, Destination, VirtualAddress};
 use crate::model::{Global, Instance, Script, ScriptCommand, TrackInterface, Vrrp, Weight};
-use crate::time::Instant;
-use crate::vrrp::io::{Link, Role, View};
+use crate::time::{Duration, Instant};
+use crate::vrrp::io::{Link, Role, SocketKey, SocketScope, View};
 
 /// A point in time as the wall clock has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,28 @@ pub struct Machine<'a> {
     pub links: &'a [Link],
     /// Every address.
     pub addresses: &'a [(IfIndex, Cidr)],
+    /// Every raw socket.
+    pub sockets: &'a [Socket],
+}
+
+/// A pair of raw sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// What it is for.
+    pub key: SocketKey,
+    /// Descriptor that receives.
+    pub receive: i32,
+    /// Descriptor that sends.
+    pub send: i32,
+    /// Receive buffer asked for; none is the system's.
+    pub receive_buffer: Option<u32>,
+}
+
+impl Machine<'_> {
+    fn name(&self, index: IfIndex) -> String {
+        let link = self.links.iter().find(|link| link.index == index);
+        link.map_or_else(|| index.0.to_string(), |link| link.name.to_string())
+    }
 }
 
 /// A tracking script as it is now.
@@ -59,10 +81,17 @@ pub fn data<'a>(
     wall: impl Fn(Instant) -> WallTime,
 ) -> String {
     let (defaults, vrrp) = config;
-    let mut text = Text(global(defaults));
+    let mut text = Text::default();
+    global::write(&mut text, defaults);
     text.header("VRRP Topology", !vrrp.instances.is_empty());
+    let mut sharing = Vec::new();
     for view in views {
-        instance(&mut text, &view, vrrp, &wall);
+        instance(&mut text, &view, vrrp, machine, &wall);
+        sharing.extend(view.socket.map(|key| (key, format!("{} vrid {}", view.config.name, view.config.vrid))));
+    }
+    text.header("VRRP Sockpool", !machine.sockets.is_empty());
+    for socket in machine.sockets {
+        self::socket(&mut text, socket, &machine, &sharing);
     }
     text.header("VRRP Scripts", !vrrp.scripts.is_empty());
     for (i, (script, state)) in vrrp.scripts.iter().zip(scripts).enumerate() {
@@ -75,73 +104,34 @@ pub fn data<'a>(
     text.0
 }
 
-/// The section that every process dumps.
-pub fn global(global: &Global) -> String {
-    let mut text = Text(String::new());
-    text.header("Global definitions", true);
-    let processes = &global.process_names;
-    let scheduling = &global.vrrp_scheduling;
-    text.object(format_args!("Network namespace = {}", global.net_namespace.as_deref().unwrap_or("(default)")));
-    text.maybe("Instance name", global.instance.as_ref());
-    text.maybe("Parent process name", processes.parent.as_ref());
-    text.maybe("VRRP process name", processes.vrrp.as_ref());
-    text.maybe("LVS process name", processes.checker.as_ref());
-    text.maybe("BFD process name", processes.bfd.as_ref());
-    text.object(format_args!("Router ID = {}", global.router_id));
-    match &global.reload_check_config {
-        Some(log) => text.object(format_args!("Test config before reload, log to {}", log.display())),
-        None => text.object(format_args!("No test config before reload")),
-    }
-    if global.data_use_instance {
-        text.object(format_args!("Use instance name in data dumps"));
-    }
-    text.maybe("Startup script", global.startup_script.as_ref().map(|(script, _)| command(script)));
-    text.maybe("Shutdown script", global.shutdown_script.as_ref().map(|(script, _)| command(script)));
-    text.object(format_args!("Dynamic interfaces = {}", global.dynamic_interfaces));
-    text.object(format_args!("Max auto priority = {}", global.max_auto_priority.unwrap_or(0)));
-    text.object(format_args!("VRRP process priority = {}", scheduling.nice.unwrap_or(0)));
-    text.object(format_args!("VRRP don't swap = {}", scheduling.no_swap));
-    text.object(format_args!("VRRP realtime priority = {}", scheduling.realtime.unwrap_or(0)));
-    if !scheduling.cpus.is_empty() {
-        let cpus: Vec<String> = scheduling.cpus.iter().map(u32::to_string).collect();
-        text.object(format_args!("VRRP CPU Affinity = {}", cpus.join(" ")));
-    }
-    text.object(format_args!("VRRP realtime limit = {}", scheduling.rlimit_rttime_micros.unwrap_or(10_000)));
-    text.object(format_args!("Script security {}", if global.script_security { "enabled" } else { "disabled" }));
-    for (keyword, words) in &global.other {
-        text.object(format_args!("{keyword} = {}", words.join(" ")));
-    }
-    text.object(format_args!("umask = 0{:o}", global.umask.unwrap_or(DEFAULT_UMASK)));
-    let dumps = &global.dump_files;
-    text.maybe("state dump file", dumps.state.as_ref().map(|path| path.display()));
-    text.maybe("stats dump file", dumps.stats.as_ref().map(|path| path.display()));
-    text.maybe("json dump file", dumps.json.as_ref().map(|path| path.display()));
-    text.0
-}
-
 /// The text so far. Writing to a `String` cannot fail.
-struct Text(String);
+#[derive(Default)]
+pub(super) struct Text(String);
 
 impl Text {
-    fn header(&mut self, name: &str, has_content: bool) {
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+
+    pub(super) fn header(&mut self, name: &str, has_content: bool) {
         if has_content {
             let _ = writeln!(self.0, "------< {name} >------");
         }
     }
 
-    fn object(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(super) fn object(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.0, " {line}");
     }
 
-    fn field(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(super) fn field(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.0, "   {line}");
     }
 
-    fn element(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(super) fn element(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.0, "     {line}");
     }
 
-    fn maybe(&mut self, name: &str, value: Option<impl Display>) {
+    pub(super) fn maybe(&mut self, name: &str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.object(format_args!("{name} = {value}"));
         }
@@ -156,7 +146,7 @@ fn yes(on: bool) -> &'static str {
     if on { "yes" } else { "no" }
 }
 
-fn instance(text: &mut Text, view: &View<'_>, vrrp: &Vrrp, wall: &impl Fn(Instant) -> WallTime) {
+fn instance(text: &mut Text, view: &View<'_>, vrrp: &Vrrp, machine: Machine<'_>, wall: &impl Fn(Instant) -> WallTime) {
     let config = view.config;
     text.object(format_args!("VRRP Instance = {}", config.name));
     text.field(format_args!("VRRP Version = {}", config.version.number()));
@@ -164,20 +154,20 @@ fn instance(text: &mut Text, view: &View<'_>, vrrp: &Vrrp, wall: &impl Fn(Instan
         text.field(format_args!("Using Native IPv6"));
     }
     text.field(format_args!("State = {}", view.role.word()));
-    let flags = flags(config);
-    if flags.is_empty() {
-        text.field(format_args!("Flags: none"));
-    } else {
-        text.field(format_args!("Flags:"));
-        flags.iter().for_each(|flag| text.element(format_args!("{flag}")));
-    }
+    text.field(format_args!("Flags:"));
+    flags(config).iter().for_each(|flag| text.element(format_args!("{flag}")));
     text.field(format_args!("Wantstate = {}", view.role.word()));
     text.field(format_args!("Number of config faults = {}", u8::from(config.config_fault.is_some())));
     text.field(format_args!("Number of tracker faults = {}", view.faults.len()));
     for fault in &view.faults {
         text.element(format_args!("{fault}"));
     }
+    text.field(format_args!("Number of track scripts init = {}", view.scripts_init));
     text.field(format_args!("Last transition = {}", wall(view.last_transition)));
+    match view.timer {
+        Some(at) => text.field(format_args!("Read timeout = {}", wall(at))),
+        None => text.field(format_args!("Read timeout = DISABLED")),
+    }
     if let Some(sent) = view.last_advert_sent {
         text.field(format_args!("Last advert sent = {}", wall(sent)));
     }
@@ -189,17 +179,28 @@ fn instance(text: &mut Text, view: &View<'_>, vrrp: &Vrrp, wall: &impl Fn(Instan
     if let Some(name) = config.interface {
         text.field(format_args!("Interface = {name}"));
     }
-    if let Some(source) = view.source {
-        let configured = if config.source == Some(source) { " (from configuration)" } else { "" };
-        text.field(format_args!("Using src_ip = {source}{configured}"));
+    if config.skip_check_adv_addr {
+        text.field(format_args!("Skip checking advert IP addresses"));
+    }
+    match view.source {
+        Some(source) => {
+            let configured = if config.source == Some(source) { " (from configuration)" } else { "" };
+            text.field(format_args!("Using src_ip = {source}{configured}"));
+        }
+        None => text.field(format_args!("Using src_ip = (none)")),
     }
     if let Destination::Multicast(group) = &config.destination {
-        text.field(format_args!("Multicast address {group}"));
+        let index = view.socket.and_then(|key| key.link).filter(|_| config.family == Family::V6);
+        let index = index.map_or(String::new(), |index| format!(", ifindex {}", index.0));
+        text.field(format_args!("Multicast address {group}{index}"));
     }
     timing(text, view);
     addresses(text, view);
-    trackers(text, config, vrrp);
     unicast(text, config);
+    if let Some(socket) = machine.sockets.iter().find(|socket| Some(socket.key) == view.socket) {
+        text.field(format_args!("fd_in {}, fd_out {}", socket.receive, socket.send));
+    }
+    trackers(text, config, vrrp);
     text.field(format_args!("Using smtp notification = {}", yes(config.notify.smtp_alert)));
     notify(text, config);
 }
@@ -208,7 +209,6 @@ fn flags(config: &Instance) -> Vec<&'static str> {
     let rows = [
         (matches!(config.destination, Destination::Unicast(_)), "Using unicast"),
         (!config.track_primary, "Don't track primary"),
-        (config.skip_check_adv_addr, "Skip check advert addresses"),
         (config.strict, "Strict mode"),
         (config.v3_checksum_as_v2, "VRRPv3 checksum as v2"),
     ];
@@ -246,10 +246,16 @@ fn timing(text: &mut Text, view: &View<'_>) {
         text.field(format_args!("Preempt delay = {} secs", config.preempt_delay.as_secs_f64()));
     }
     text.field(format_args!("Promote_secondaries = {}", able(config.promote_secondaries)));
-    if let Authentication::Pass(_) = config.authentication {
-        text.field(format_args!("Authentication type = SIMPLE_PASSWORD"));
-        // A dump is for showing around.
-        text.field(format_args!("Password = ********"));
+    match config.authentication {
+        Authentication::Pass(_) => {
+            text.field(format_args!("Authentication type = SIMPLE_PASSWORD"));
+            // A dump is for showing around.
+            text.field(format_args!("Password = ********"));
+        }
+        Authentication::None if config.version.number() == 2 => {
+            text.field(format_args!("Authentication type = none"));
+        }
+        Authentication::None => {}
     }
 }
 
@@ -267,7 +273,7 @@ fn addresses(text: &mut Text, view: &View<'_>) {
 }
 
 /// `10.77.0.100/24 dev eth0 scope global label eth0:v1`; a host's own prefix is left out.
-fn virtual_address(va: &VirtualAddress) -> String {
+pub(super) fn virtual_address(va: &VirtualAddress) -> String {
     let family = Family::of(va.cidr.address);
     let mut text = va.cidr.address.to_string();
     if va.cidr.prefix != family.bits() {
@@ -326,9 +332,7 @@ fn trackers(text: &mut Text, config: &Instance, vrrp: &Vrrp) {
 
 fn unicast(text: &mut Text, config: &Instance) {
     let Destination::Unicast(unicast) = &config.destination else { return };
-    if let Some(ttl) = unicast.ttl {
-        text.field(format_args!("Unicast TTL = {ttl}"));
-    }
+    text.field(format_args!("Unicast TTL = {}", unicast.ttl.unwrap_or(255)));
     text.field(format_args!("Check unicast src : {}", yes(unicast.check_source)));
     text.field(format_args!("Unicast Peer :"));
     for peer in &unicast.peers {
@@ -362,9 +366,29 @@ fn notify(text: &mut Text, config: &Instance) {
 }
 
 /// Every word in single quotes.
-fn command(script: &ScriptCommand) -> String {
+pub(super) fn command(script: &ScriptCommand) -> String {
     let quoted = |word: &Vec<u8>| format!("'{}'", String::from_utf8_lossy(word).replace('\'', r"'\''"));
     script.argv.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn socket(text: &mut Text, socket: &Socket, machine: &Machine<'_>, sharing: &[(SocketKey, String)]) {
+    text.object(format_args!("fd_in {} fd_out = {}", socket.receive, socket.send));
+    let interface = socket.key.link.map_or_else(|| "(none)".to_owned(), |link| machine.name(link));
+    text.field(format_args!("Interface = {interface}"));
+    text.field(format_args!("Family = {}", if socket.key.family == Family::V6 { "IPv6" } else { "IPv4" }));
+    text.field(format_args!("Protocol = VRRP"));
+    match socket.key.scope {
+        SocketScope::Multicast(_) => text.field(format_args!("Type = Multicast")),
+        SocketScope::Unicast(address) => {
+            text.field(format_args!("Type = Unicast"));
+            text.field(format_args!("Address = {address}"));
+        }
+    }
+    text.field(format_args!("Rx buf size = {}", socket.receive_buffer.unwrap_or(0)));
+    text.field(format_args!("VRRP instances"));
+    for (_, line) in sharing.iter().filter(|(key, _)| *key == socket.key) {
+        text.element(format_args!("{line}"));
+    }
 }
 
 fn tracking_script(text: &mut Text, index: usize, script: &Script, state: ScriptState, vrrp: &Vrrp) {
@@ -387,6 +411,7 @@ fn tracking_script(text: &mut Text, index: usize, script: &Script, state: Script
     };
     text.field(format_args!("Status = {status}"));
     text.field(format_args!("Script uid:gid = {}:{}", script.command.uid, script.command.gid));
+    text.field(format_args!("VRRP instances :"));
     text.field(format_args!("Tracking instances :"));
     for instance in &vrrp.instances {
         for track in instance.track_scripts.iter().filter(|track| track.script.0 == index) {
@@ -409,17 +434,17 @@ fn interface(text: &mut Text, link: &Link, addresses: &[(IfIndex, Cidr)], vrrp: 
     }
     let rows = [
         (link.up, "UP, RUNNING"),
-        (!link.up, "down"),
+        (!link.up, "not UP or not RUNNING"),
         (link.loopback, "loopback"),
         (!link.multicast, "no multicast"),
         (!link.arp, "no arp"),
     ];
     let states: Vec<&str> = rows.into_iter().filter_map(|(on, name)| on.then_some(name)).collect();
     text.field(format_args!("State = {}", states.join(", ")));
-    if let Some(delays) = vrrp.debounce.get(&link.name) {
-        text.field(format_args!("Up debounce timer = {}us", delays.up.as_micros()));
-        text.field(format_args!("Down debounce timer = {}us", delays.down.as_micros()));
-    }
+    let delays = vrrp.debounce.get(&link.name);
+    let micros = |of: fn(&Debounce) -> Duration| delays.map_or(0, |delays| of(delays).as_micros());
+    text.field(format_args!("Up debounce timer = {}us", micros(|delays| delays.up)));
+    text.field(format_args!("Down debounce timer = {}us", micros(|delays| delays.down)));
     text.field(format_args!("MTU = {}", link.mtu));
     let kind = match (link.ethernet, link.loopback) {
         (true, _) => "ETHERNET",
@@ -427,6 +452,7 @@ fn interface(text: &mut Text, link: &Link, addresses: &[(IfIndex, Cidr)], vrrp: 
         _ => "UNKNOWN",
     };
     text.field(format_args!("HW Type = {kind}"));
+    text.field(format_args!("NIC netlink status update"));
     let zero = Weight::default();
     let tracks = |instance: &Instance| {
         let primary = (instance.track_primary && instance.interface == Some(link.name)).then_some(zero);
@@ -467,18 +493,6 @@ mod tests {
         assert_eq!(virtual_address(&va(("10.77.0.101", 32))), "10.77.0.101 dev eth0 scope global");
         let v6 = virtual_address(&va(("2001:db8::5", 64)));
         assert_eq!(v6, "2001:db8::5/64 dev eth0 scope global preferred_lft forever");
-    }
-
-    #[test]
-    fn the_global_section_stands_alone_and_starts_with_its_header() {
-        let text = global(&Global { instance: Some("two".into()), ..Global::default() });
-        assert!(
-            text.starts_with(
-                "------< Global definitions >------\n Network namespace = (default)\n Instance name = two\n"
-            )
-        );
-        assert!(text.contains("\n umask = 0177\n"));
-        assert!(text.lines().skip(1).all(|line| line.starts_with(' ')));
     }
 
     #[test]

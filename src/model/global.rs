@@ -39,6 +39,12 @@ pub struct Global {
     pub data_use_instance: bool,
     /// `state_dump_file`, `stats_dump_file`, `json_dump_file`.
     pub dump_files: DumpFiles,
+    /// `json_version`: 1 or 2.
+    pub json_version: u8,
+    /// `reload_time_file`, `reload_repeat`
+    pub reload_time: Option<ReloadTime>,
+    /// `reload_file`: the inner value is its name where one is given.
+    pub reload_file: Option<Option<PathBuf>>,
     /// `max_auto_priority`: -1 silences the start-up notice, 0 is off.
     pub max_auto_priority: Option<i32>,
     /// Scheduling of the VRRP child.
@@ -60,6 +66,15 @@ pub struct ProcessNames {
     pub checker: Option<String>,
     /// The BFD child.
     pub bfd: Option<String>,
+}
+
+/// A file that says when to reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReloadTime {
+    /// Where.
+    pub file: PathBuf,
+    /// `reload_repeat`: a time without a date comes again every day.
+    pub repeats: bool,
 }
 
 /// Where dumps are written, where the file says so.
@@ -104,6 +119,9 @@ impl Default for Global {
             dynamic_interfaces: false,
             data_use_instance: false,
             dump_files: DumpFiles::default(),
+            json_version: 1,
+            reload_time: None,
+            reload_file: None,
             max_auto_priority: None,
             vrrp_scheduling: Scheduling::default(),
             script_security: false,

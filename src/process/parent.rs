@@ -4,6 +4,7 @@
 mod control;
 mod reload;
 mod slot;
+mod timed;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,6 +30,7 @@ use crate::sys::{clock, daemon, files, log, memfd, namespace, spawn};
 use crate::time::{Duration, Instant};
 
 use slot::Slot;
+use timed::Timed;
 
 /// A script that ignores SIGTERM is killed after so long.
 const SCRIPT_KILL: Duration = Duration::from_secs(2);
@@ -63,6 +65,7 @@ struct Parent {
     bundle: OwnedFd,
     progress: Progress,
     reloading: Option<reload::Reloading>,
+    timed: Timed,
     /// Control clients whose reload is the next one.
     next_replies: Vec<oneshot::Sender<Reply>>,
     reloads: (u64, u64),
@@ -87,6 +90,7 @@ enum Happening {
     Signals,
     Child(usize, io::Result<()>),
     Order(Order, oneshot::Sender<Reply>),
+    ReloadTime,
     Tick,
 }
 
@@ -109,6 +113,7 @@ impl Parent {
                 progress
             },
             reloading: None,
+            timed: Timed::default(),
             next_replies: Vec::new(),
             reloads: (0, 0),
             last_refusal: None,
@@ -128,6 +133,8 @@ impl Parent {
             self.run_script("startup", &script, limit).await;
         }
         if self.stopping.is_none() {
+            self.remove_reload_file();
+            self.timed.follow(self.config.global.reload_time.as_ref());
             self.start_children();
         }
         while !self.has_ended() {
@@ -189,6 +196,7 @@ impl Parent {
             }
             (i, result) = children => Happening::Child(i, result),
             Some((order, reply)) = self.orders.recv() => Happening::Order(order, reply),
+            () = self.timed.changed() => Happening::ReloadTime,
             () = sleep => Happening::Tick,
         }
     }
@@ -200,7 +208,8 @@ impl Parent {
         let stop = self.stopping.as_ref().and_then(|stopping| stopping.kill_at);
         let reload = self.reloading.as_ref().map(|reloading| reloading.deadline);
         let status = self.status_waiting.iter().map(|(at, _)| *at).min();
-        lives.chain(watches).chain(stop).chain(reload).chain(status).min()
+        let timed = self.timed.wait().map(|wait| clock::now() + wait);
+        lives.chain(watches).chain(stop).chain(reload).chain(status).chain(timed).min()
     }
 
     fn take(&mut self, happening: Happening) {
@@ -213,6 +222,7 @@ impl Parent {
             Happening::Child(i, result) => self.hear(i, result),
             Happening::Order(Order::Reload, reply) => self.ask_for_reload(Some(reply)),
             Happening::Order(Order::Status, reply) => self.ask_for_status(reply),
+            Happening::ReloadTime => self.timed.look(),
             Happening::Tick => {}
         }
     }
@@ -233,6 +243,9 @@ impl Parent {
         }
         self.check_reload(now);
         self.check_status(now);
+        if self.stopping.is_none() && self.timed.is_due() {
+            self.ask_for_reload(None);
+        }
     }
 
     fn signal(&mut self, signal: Signal) {

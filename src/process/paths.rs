@@ -37,25 +37,31 @@ impl Names {
 
     /// The parent's pid file.
     pub fn pid_file(&self, options: &Options) -> PathBuf {
-        options.pid_file.clone().unwrap_or_else(|| self.in_run("keepalived"))
+        options.pid_file.clone().unwrap_or_else(|| self.in_run("keepalived.pid"))
     }
 
     /// A child's pid file.
     pub fn child_pid_file(&self, options: &Options, kind: Kind) -> PathBuf {
         let (given, name) = match kind {
-            Kind::Vrrp => (&options.vrrp_pid_file, "vrrp"),
-            Kind::Checker => (&options.checker_pid_file, "checkers"),
-            Kind::Bfd => (&options.bfd_pid_file, "bfd"),
+            Kind::Vrrp => (&options.vrrp_pid_file, "vrrp.pid"),
+            Kind::Checker => (&options.checker_pid_file, "checkers.pid"),
+            Kind::Bfd => (&options.bfd_pid_file, "bfd.pid"),
         };
         given.clone().unwrap_or_else(|| self.in_run(name))
     }
 
     fn in_run(&self, name: &str) -> PathBuf {
         if !self.uses_directory {
-            return PathBuf::from(format!("/run/{name}.pid"));
+            return PathBuf::from(format!("/run/{name}"));
         }
         let instance = self.instance.as_ref().map_or(String::new(), |i| format!("_{i}"));
-        Path::new(PID_DIRECTORY).join(format!("{name}{instance}.pid"))
+        let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
+        Path::new(PID_DIRECTORY).join(format!("{stem}{instance}.{extension}"))
+    }
+
+    /// `reload_file` where the file gives it no name.
+    pub fn reload_file(&self) -> PathBuf {
+        self.in_run("keepalived.reload")
     }
 
     /// The control socket: in [`STATE_DIRECTORY`], or beside a pid file that `-p` puts elsewhere.
@@ -85,6 +91,8 @@ pub enum Dump {
     ParentData,
     /// SIGUSR2
     Stats,
+    /// SIGRTMIN+2
+    Json,
 }
 
 /// Where a dump is written.
@@ -92,6 +100,7 @@ pub fn dump_file(dump: Dump, global: &Global, names: &Names) -> PathBuf {
     let (configured, default) = match dump {
         Dump::Data | Dump::ParentData => (&global.dump_files.state, "keepalived.data"),
         Dump::Stats => (&global.dump_files.stats, "keepalived.stats"),
+        Dump::Json => (&global.dump_files.json, "keepalived.json"),
     };
     let path = match configured {
         Some(path) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => path.join(default),
@@ -102,7 +111,7 @@ pub fn dump_file(dump: Dump, global: &Global, names: &Names) -> PathBuf {
     let suffix = names.suffix();
     // keepalived: only the data files carry the namespace and the instance.
     let instance = match suffix.strip_prefix('_') {
-        Some(name) if global.data_use_instance && dump != Dump::Stats => format!(".{name}"),
+        Some(name) if global.data_use_instance && matches!(dump, Dump::Data | Dump::ParentData) => format!(".{name}"),
         _ => String::new(),
     };
     insert_before_extension(&path, &format!("{process}{instance}"))
@@ -145,6 +154,8 @@ mod tests {
         let instance = names(None, Some("two"));
         assert_eq!(instance.pid_file(&options), Path::new("/run/keepalived/keepalived_two.pid"));
         assert_eq!(instance.child_pid_file(&options, Kind::Checker), Path::new("/run/keepalived/checkers_two.pid"));
+        assert_eq!(plain.reload_file(), Path::new("/run/keepalived.reload"));
+        assert_eq!(instance.reload_file(), Path::new("/run/keepalived/keepalived_two.reload"));
         assert_eq!(names(Some("blue"), None).pid_file(&options), Path::new("/run/keepalived/keepalived.pid"));
     }
 

@@ -423,7 +423,7 @@ impl Process {
             Signal::Data => self.dump_data(),
             Signal::Stats => self.dump_stats(false),
             Signal::StatsClear => self.dump_stats(true),
-            Signal::Json => warn!("JSON dumps are not built yet"),
+            Signal::Json => self.dump_json(),
             Signal::Child => self.reap(),
             Signal::CpuTime => {
                 warn!("vrrp process has used too much CPU time, vrrp_rlimit_rttime may need to be increased");

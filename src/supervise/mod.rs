@@ -2,4 +2,5 @@
 
 pub mod child;
 pub mod reload;
+pub mod timed;
 pub mod watchdog;

@@ -57,7 +57,7 @@ pub struct Job {
     pub bytes: Option<Vec<u8>>,
     /// Its permissions.
     pub mode: u32,
-    /// What the file is, for the line about a failure: `dump file`.
+    /// What the file is, for the line about a failure: `dump file`, or nothing.
     pub what: &'static str,
 }
 
@@ -109,7 +109,8 @@ fn carry_out(jobs: &Receiver<Job>) {
         };
         if let Err(error) = done {
             let number = error.raw_os_error().unwrap_or_default();
-            tracing::error!("Can't open {what} {} ({number}: {error})", path.display());
+            let blank = if what.is_empty() { "" } else { " " };
+            tracing::error!("Can't open {what}{blank}{} ({number}: {error})", path.display());
         }
     }
 }

@@ -26,3 +26,5 @@ pub mod schedule;
 pub mod signals;
 pub mod spawn;
 mod timer;
+pub mod wall_clock;
+pub mod watch;

@@ -9,7 +9,7 @@ mod open;
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use super::mmsg::{Destination, Outgoing, ReceiveBatch, SendBatch};
 use super::poller::Poller;
@@ -212,6 +212,14 @@ impl Sockets {
     /// What was counted so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Which are open, with the descriptors that receive and send.
+    pub fn open(&self) -> impl Iterator<Item = (SocketSpec, RawFd, RawFd)> {
+        self.pairs.iter().map(|pair| {
+            let spec = SocketSpec { key: pair.key, receive_buffer: pair.receive_buffer };
+            (spec, pair.receive.as_raw_fd(), pair.send.as_raw_fd())
+        })
     }
 
     /// Which are open.

@@ -382,9 +382,17 @@ impl Instance {
 
     /// A script of weight 0 has not reported yet.
     fn waits_for_scripts(&self, ctx: &Context<'_>) -> bool {
-        self.config.track_scripts.iter().any(|track| {
-            let unknown = ctx.scripts.get(track.script.0).is_some_and(|tracker| tracker.is_good().is_none());
-            track.weight.value == 0 && unknown
+        self.scripts_without_result(ctx.scripts).next().is_some()
+    }
+
+    /// Tracking scripts of weight 0 that have not reported yet.
+    pub(crate) fn scripts_without_result(
+        &self,
+        scripts: &[script::Tracker],
+    ) -> impl Iterator<Item = crate::model::ScriptId> {
+        self.config.track_scripts.iter().filter_map(|track| {
+            let unknown = scripts.get(track.script.0).is_some_and(|tracker| tracker.is_good().is_none());
+            (track.weight.value == 0 && unknown).then_some(track.script)
         })
     }
 

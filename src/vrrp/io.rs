@@ -378,6 +378,12 @@ pub struct View<'a> {
     pub total_priority: i32,
     /// Source address of adverts.
     pub source: Option<IpAddr>,
+    /// Its sockets.
+    pub socket: Option<SocketKey>,
+    /// When it acts of itself: Master_Down_Timer, Adver_Timer or a burst.
+    pub timer: Option<Instant>,
+    /// Tracking scripts of weight 0 without a first result.
+    pub scripts_init: usize,
     /// Master_Down_Interval as of now.
     pub master_down_interval: Duration,
     /// Interval of the current master.

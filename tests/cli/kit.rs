@@ -206,7 +206,7 @@ pub(crate) fn ip(line: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     use std::io::Write;
     assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot run: {reason}");
     eprintln!("skipped: {reason}");

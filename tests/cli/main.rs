@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod daemon;
+mod dumps;
 mod kit;
 mod options;
 mod reload;

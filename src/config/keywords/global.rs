@@ -351,12 +351,12 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
         value("reload_time_file", Value::Text, "file with the time of the next reload")
             .default("none")
             .ignored_if_missing()
-            .later(),
-        flag("reload_repeat", "keep that file after the reload").later(),
+            .then(|g, v, _| g.reload_time_file = text(v)),
+        flag("reload_repeat", "keep that file after the reload").then(|g, _, _| g.reload_repeat = true),
         value("reload_file", Value::Text, "file that exists while the configuration is read")
             .default("off; keepalived.reload beside the pid file without a name")
             .optional()
-            .later(),
+            .then(|g, v, _| g.reload_file = Some(text(v))),
         list("include_check", "[[+|-]read|match|wildcard_match|brace_match] ...", "which problems with includes are errors, to the end of this file")
             .default("none; all where no word follows")
             .options(&[
@@ -398,7 +398,7 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
             .default("as json_dump_file")
             .ignored_if_missing()
             .then(|g, v, _| g.json_dump_file = text(v)),
-        number("json_version", 1, 2, "shape of the JSON dump").default("1").since("2.2.8").ignored_if_missing().later(),
+        number("json_version", 1, 2, "shape of the JSON dump").default("1").since("2.2.8").ignored_if_missing().then(|g, v, _| g.json_version = v.number()),
         value("iproute_usr_dir", Value::Text, "where the system keeps iproute2's names")
             .default("as built")
             .since("2.3.2")

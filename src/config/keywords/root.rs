@@ -25,7 +25,9 @@ pub static PROCESS: Block<Draft> = Block {
         block("global_defs", "{ ... }", "settings of the whole daemon; there may be several such blocks").then(
             |d, g, r| {
                 for line in g.body() {
-                    let words = line.args.iter().map(|word| word.text.to_string()).collect();
+                    let listed = line.body.iter().flat_map(|body| &body.statements);
+                    let listed = listed.flat_map(|line| std::iter::once(&line.keyword).chain(&line.args));
+                    let words = line.args.iter().chain(listed).map(|word| word.text.to_string()).collect();
                     d.global.given.push((line.keyword.text.to_string(), words));
                 }
                 r.read_body(&GLOBAL_DEFS, &mut d.global, g);

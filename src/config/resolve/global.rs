@@ -7,7 +7,7 @@ use crate::config::draft::GlobalDraft;
 use crate::config::machine::Machine;
 use crate::diag::Diagnostics;
 use crate::model::Global;
-use crate::model::global::{DumpFiles, ProcessNames, Scheduling};
+use crate::model::global::{DumpFiles, ProcessNames, ReloadTime, Scheduling};
 use crate::model::vrrp::ReceiveBuffer;
 use crate::time::Duration;
 
@@ -49,6 +49,9 @@ pub(super) fn resolve(
             stats: path(&draft.stats_dump_file),
             json: path(&draft.json_dump_file),
         },
+        json_version: if draft.json_version.as_ref().is_some_and(|version| version.value == 2) { 2 } else { 1 },
+        reload_time: path(&draft.reload_time_file).map(|file| ReloadTime { file, repeats: draft.reload_repeat }),
+        reload_file: draft.reload_file.as_ref().map(path),
         max_auto_priority: draft.max_auto_priority,
         vrrp_scheduling: Scheduling {
             nice: draft.vrrp_nice,

@@ -2,15 +2,16 @@
 //! share this path.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use tokio::sync::oneshot;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::model::Config;
 use crate::process::configuration;
 use crate::process::ipc::{CONTROL_VERSION, Reply, ToChild};
 use crate::supervise::reload::{Refusal, changes, refusal};
-use crate::sys::{clock, memfd};
+use crate::sys::{clock, files, memfd};
 use crate::time::{Duration, Instant};
 
 use super::Parent;
@@ -58,7 +59,10 @@ impl Parent {
         info!("Reloading ...");
         self.service.reloading();
         let replies = std::mem::take(&mut self.next_replies);
-        let mut read = match configuration::read(&self.start.options, &self.start.origin) {
+        self.make_reload_file();
+        let read = configuration::read(&self.start.options, &self.start.origin);
+        self.remove_reload_file();
+        let mut read = match read {
             Ok(read) => read,
             Err(error) => {
                 let reason = format!("cannot ask the kernel for interfaces: {error}");
@@ -83,6 +87,30 @@ impl Parent {
         match bundle {
             Err(reason) => self.reload_refused(reason, lines, replies),
             Ok(bundle) => self.hand_over(read.loaded.config, bundle, lines, replies),
+        }
+    }
+
+    fn reload_file(&self) -> Option<PathBuf> {
+        let named = self.config.global.reload_file.as_ref()?;
+        Some(named.clone().unwrap_or_else(|| self.start.names.reload_file()))
+    }
+
+    /// `reload_file` exists, empty, while the configuration is read: who writes the configuration waits for its end.
+    fn make_reload_file(&self) {
+        if let Some(path) = self.reload_file()
+            && let Err(error) = files::replace(&path, b"", 0o644)
+        {
+            warn!("cannot make the reload file {}: {error}", path.display());
+        }
+    }
+
+    /// Removes `reload_file`, or what a crash left of it.
+    pub(super) fn remove_reload_file(&self) {
+        if let Some(path) = self.reload_file()
+            && let Err(error) = std::fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            warn!("cannot remove the reload file {}: {error}", path.display());
         }
     }
 
@@ -173,6 +201,7 @@ impl Parent {
         }
         self.reloads.0 += 1;
         self.last_refusal = None;
+        self.timed.follow(self.config.global.reload_time.as_ref());
         info!("Reload complete");
         for reply in reloading.replies {
             let mut lines = reloading.lines.clone();
@@ -187,7 +216,7 @@ impl Parent {
 fn write_findings(path: &std::path::Path, lines: &[String]) {
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let is_device = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if !is_device && let Err(error) = crate::sys::files::replace(path, text.as_bytes(), 0o600) {
+    if !is_device && let Err(error) = files::replace(path, text.as_bytes(), 0o600) {
         error!("cannot write {}: {error}", path.display());
     }
 }

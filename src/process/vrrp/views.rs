@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 use super::Process;
 use crate::dump;
 use crate::histogram::Histogram;
+use crate::model::Config;
 use crate::notify::report::{self, Level};
 use crate::process::ipc::{InstanceStatus, Lateness, Summary, VrrpStatus};
 use crate::process::paths::{Dump, dump_file};
@@ -80,6 +81,15 @@ impl Process {
         }
     }
 
+    /// Tools ask for it every few seconds, so nothing is logged.
+    pub(super) fn dump_json(&self) {
+        let Config { global, vrrp, .. } = &self.config;
+        // keepalived: without an instance there is no file.
+        if !vrrp.instances.is_empty() {
+            self.write_dump(Dump::Json, dump::json(global.json_version, vrrp, self.node.views(), wall_clock()));
+        }
+    }
+
     pub(super) fn dump_to_log(&self) {
         self.data().lines().for_each(|line| info!("{line}"));
     }
@@ -88,16 +98,24 @@ impl Process {
         let scripts = self.node.scripts();
         let scripts: Vec<_> = scripts.map(|(good, running)| dump::ScriptState { good, running }).collect();
         let links: Vec<_> = self.links.values().copied().collect();
-        let machine = dump::Machine { links: &links, addresses: &self.addresses };
-        // Both clocks now: what one says of a moment, the other can say as well.
-        let (monotonic, wall) = (clock::now(), SystemTime::now());
-        let at = |moment| wall_time(wall - monotonic.since(moment));
-        dump::data((&self.config.global, &self.config.vrrp), self.node.views(), &scripts, machine, at)
+        let sockets = self.sockets.open().map(|(spec, receive, send)| dump::Socket {
+            key: spec.key,
+            receive,
+            send,
+            receive_buffer: spec.receive_buffer,
+        });
+        let sockets: Vec<_> = sockets.collect();
+        let machine = dump::Machine { links: &links, addresses: &self.addresses, sockets: &sockets };
+        dump::data((&self.config.global, &self.config.vrrp), self.node.views(), &scripts, machine, wall_clock())
     }
 
     fn write_dump(&self, dump: Dump, text: String) {
         let path = dump_file(dump, &self.config.global, &self.names);
-        let what = if dump == Dump::Stats { "stats file" } else { "dump file" };
+        let what = match dump {
+            Dump::Data | Dump::ParentData => "dump file",
+            // keepalived: these two have no words of their own.
+            Dump::Stats | Dump::Json => "",
+        };
         if !self
             .writer
             .as_ref()
@@ -106,6 +124,12 @@ impl Process {
             info!("too many files wait for the disk: a dump was dropped");
         }
     }
+}
+
+/// Both clocks now: what one says of a moment, the other can say as well.
+fn wall_clock() -> impl Fn(crate::time::Instant) -> dump::WallTime {
+    let (monotonic, wall) = (clock::now(), SystemTime::now());
+    move |moment| wall_time(wall - monotonic.since(moment))
 }
 
 fn wall_time(time: SystemTime) -> dump::WallTime {
