@@ -8,6 +8,7 @@ use super::reader::Spanned;
 use super::script_line::{ScriptLine, UserWords};
 use crate::addr::{Cidr, Family, IfName};
 use crate::diag::{Code, Diagnostics, Span};
+use crate::model::lvs::{FlushOnStop, Timeouts};
 use crate::model::vrrp::{AddressFlags, Debounce, InitialState, OldUnicastChecksum, Version};
 
 /// A whole configuration as written.
@@ -112,6 +113,16 @@ pub struct GlobalDraft {
     pub vrrp_no_swap: bool,
     /// `vrrp_cpu_affinity`
     pub vrrp_cpus: Vec<u32>,
+    /// Of the checker child.
+    pub checker_scheduling: SchedulingDraft,
+    /// Mail.
+    pub mail: MailDraft,
+    /// What holds for all virtual servers.
+    pub lvs: GlobalLvsDraft,
+    /// FIFOs by keyword.
+    pub fifos: BTreeMap<&'static str, FifoDraft>,
+    /// `fifo_write_vrrp_states_on_reload`
+    pub fifo_states_on_reload: bool,
     /// Who runs scripts, and how suspicious we are, at the end of the file.
     pub scripts: ScriptPolicy,
     /// `use_symlink_paths`
@@ -170,6 +181,68 @@ pub struct GlobalDraft {
     pub once: BTreeMap<&'static str, Span>,
     /// Every setting given, for the data dump.
     pub given: Vec<(String, Vec<String>)>,
+}
+
+/// What holds for all virtual servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GlobalLvsDraft {
+    /// `smtp_alert_checker`
+    pub smtp_alert: Option<bool>,
+    /// `no_checker_emails`
+    pub no_checker_emails: bool,
+    /// `checker_log_all_failures`
+    pub log_all_failures: bool,
+    /// `rs_init_notifies`
+    pub rs_init_notifies: bool,
+    /// `lvs_flush`
+    pub flush: bool,
+    /// `lvs_flush_on_stop`
+    pub flush_on_stop: FlushOnStop,
+    /// `lvs_timeouts`
+    pub timeouts: Timeouts,
+}
+
+/// `checker_*` about its place among processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SchedulingDraft {
+    /// `*_priority`
+    pub nice: Option<i8>,
+    /// `*_rt_priority`
+    pub realtime: Option<u8>,
+    /// `*_rlimit_rttime`
+    pub rlimit_rttime: Option<u32>,
+    /// `*_no_swap`
+    pub no_swap: bool,
+    /// `*_cpu_affinity`
+    pub cpus: Vec<u32>,
+}
+
+/// What mails need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailDraft {
+    /// `notification_email`
+    pub recipients: Vec<Spanned<String>>,
+    /// `notification_email_from`
+    pub from: Option<Spanned<String>>,
+    /// `smtp_server` with its port.
+    pub server: Option<(Spanned<String>, u16)>,
+    /// `smtp_helo_name`
+    pub helo_name: Option<String>,
+    /// `smtp_connect_timeout`, seconds.
+    pub timeout: Option<u32>,
+    /// `no_email_faults`
+    pub no_faults: bool,
+}
+
+/// A FIFO and the program that reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FifoDraft {
+    /// Its path.
+    pub path: Option<Spanned<String>>,
+    /// Whom it belongs to.
+    pub owner: Option<UserWords>,
+    /// Its script.
+    pub script: Option<(ScriptLine, ScriptPolicy)>,
 }
 
 /// Which user scripts run as by default, and whether unsafe ones are refused.

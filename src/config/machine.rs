@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::addr::{Cidr, IfName};
@@ -18,6 +19,10 @@ pub trait Machine {
     fn group(&self, name: &str) -> Option<u32>;
     /// Whom the daemon runs as.
     fn own_user(&self) -> User;
+    /// The name of that user.
+    fn own_user_name(&self) -> String;
+    /// Looks a host name up. Takes its time.
+    fn address_of(&self, host: &str) -> Option<IpAddr>;
     /// The full host name.
     fn host_name(&self) -> String;
     /// Whether a directory exists.
@@ -103,6 +108,8 @@ pub struct FakeMachine {
     pub missing_links: Vec<String>,
     /// Names of the scripts that exist; none is all.
     pub only_scripts: Option<Vec<String>>,
+    /// Host names that can be looked up.
+    pub hosts: BTreeMap<String, IpAddr>,
 }
 
 impl Default for FakeMachine {
@@ -133,6 +140,7 @@ impl Default for FakeMachine {
             missing_scripts: Vec::new(),
             missing_links: Vec::new(),
             only_scripts: None,
+            hosts: BTreeMap::new(),
         }
     }
 }
@@ -160,6 +168,14 @@ impl Machine for FakeMachine {
 
     fn own_user(&self) -> User {
         User { uid: 0, gid: 0 }
+    }
+
+    fn own_user_name(&self) -> String {
+        "root".to_owned()
+    }
+
+    fn address_of(&self, host: &str) -> Option<IpAddr> {
+        self.hosts.get(host).copied()
     }
 
     fn host_name(&self) -> String {

@@ -96,6 +96,8 @@ codes! {
     3029 CHECK_REFUSES "refused because reload_check_config is set" "With reload_check_config every problem of the configuration refuses it.";
     3030 VMAC_CONFLICT "option about VMACs does not fit" "An option about virtual MACs or ipvlans contradicts another; it is ignored.";
     3031 OWN_ADDRESS_AS_PEER "own address as peer" "A unicast peer is this router itself: the file of another router was probably copied unchanged.";
+    3032 FIFO "notify FIFO" "Two FIFOs have the same path, or a program that shall read a FIFO has none to read; it is not started.";
+    3033 SYNC_DAEMON "IPVS sync daemon" "lvs_sync_daemon names an instance that does not exist; it is dropped.";
 
     // Files and scripts.
     4001 NO_CONFIGURATION "configuration not found" "The configuration file does not exist or cannot be read.";
@@ -111,6 +113,7 @@ codes! {
     4011 SCRIPT_SECURITY_OFF "scripts without script security" "Scripts are run, and enable_script_security is not set.";
     4012 SCRIPT_SEARCHED "script looked up in PATH" "A script is given without a directory and was found by searching PATH.";
     4013 SCRIPT_NOT_TRACKED "script not tracked" "A vrrp_script is defined, but no instance tracks it; it is not run.";
+    4014 UNKNOWN_HOST "host name unknown" "A host name cannot be looked up on this machine.";
 
     // Notes of ours.
     9001 NOT_BUILT_YET "not built yet" "A keyword whose effect is not built yet.";

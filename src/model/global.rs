@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::ScriptCommand;
+use crate::model::{Fifos, Mail, ScriptCommand};
 
 /// `umask` of created files where nothing sets one.
 pub const DEFAULT_UMASK: u32 = 0o177;
@@ -49,6 +49,12 @@ pub struct Global {
     pub max_auto_priority: Option<i32>,
     /// Scheduling of the VRRP child.
     pub vrrp_scheduling: Scheduling,
+    /// Scheduling of the checker child.
+    pub checker_scheduling: Scheduling,
+    /// Mail.
+    pub mail: Mail,
+    /// FIFOs that are told of changes.
+    pub fifos: Fifos,
     /// Whether script security is on (`enable_script_security`).
     pub script_security: bool,
     /// Every other setting that was given, as keyword and words, for the data dump.
@@ -124,6 +130,9 @@ impl Default for Global {
             reload_file: None,
             max_auto_priority: None,
             vrrp_scheduling: Scheduling::default(),
+            checker_scheduling: Scheduling::default(),
+            mail: Mail::default(),
+            fifos: Fifos::default(),
             script_security: false,
             other: Vec::new(),
         }

@@ -3,15 +3,19 @@
 //! `config::resolve` makes it, the engines read it, nothing changes it.
 
 pub mod checker;
+pub mod fifo;
 pub mod global;
 pub mod lvs;
+pub mod mail;
 pub mod notify;
 pub mod track;
 pub mod vrrp;
 
 pub use checker::Checker;
+pub use fifo::{Fifo, Fifos};
 pub use global::Global;
 pub use lvs::{Lvs, RealServer, VirtualServer};
+pub use mail::Mail;
 pub use notify::{Notify, ScriptCommand};
 pub use track::{Script, ScriptId, TrackInterface, TrackScript, Weight};
 pub use vrrp::{Instance, InstanceId, Vrrp};

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fs::Metadata;
 use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -59,6 +60,15 @@ impl Machine for Host {
 
     fn own_user(&self) -> User {
         User { uid: unistd::geteuid().as_raw(), gid: unistd::getegid().as_raw() }
+    }
+
+    fn own_user_name(&self) -> String {
+        let uid = unistd::geteuid();
+        unistd::User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+    }
+
+    fn address_of(&self, host: &str) -> Option<IpAddr> {
+        (host, 0).to_socket_addrs().ok()?.next().map(|address| address.ip())
     }
 
     fn host_name(&self) -> String {

@@ -9,12 +9,14 @@ use keepalived_rs::config::tree::Statement;
 use keepalived_rs::config::{TextOptions, parse};
 use keepalived_rs::diag::render::{self, Style};
 use keepalived_rs::diag::{Code, Diagnostics};
+use keepalived_rs::model::Lvs;
 
 use crate::kit::{golden, read};
 
 const SAMPLES: &[(&str, &str)] = &[
     ("process", include_str!("samples/process.conf")),
     ("old_names", include_str!("samples/old_names.conf")),
+    ("alerts", include_str!("samples/alerts.conf")),
     ("multicast", include_str!("samples/multicast.conf")),
     ("unicast", include_str!("samples/unicast.conf")),
 ];
@@ -23,7 +25,10 @@ const SAMPLES: &[(&str, &str)] = &[
 fn every_sample_gives_the_model_on_record() {
     for (name, text) in SAMPLES {
         let loaded = read(text);
-        let model = format!("{:#?}\n{:#?}\n", loaded.config.global, loaded.config.vrrp);
+        let mut model = format!("{:#?}\n{:#?}\n", loaded.config.global, loaded.config.vrrp);
+        if *loaded.config.lvs != Lvs::default() {
+            model.push_str(&format!("{:#?}\n", loaded.config.lvs));
+        }
         golden(&format!("samples/{name}.model"), &model);
         let errors: Vec<_> = loaded.diagnostics.iter().filter(|d| d.exit.is_some()).collect();
         let allowed = |d: &&_| *name == "old_names" && is_deprecation(d) || *name == "unicast" && is_open_security(d);

@@ -6,9 +6,10 @@ use super::{
 };
 use crate::config::draft::{GlobalDraft, ScriptPolicy};
 use crate::config::keywords::track::user_words;
-use crate::config::reader::{Given, Reader};
+use crate::config::reader::{Given, Reader, Spanned};
 use crate::config::value as values;
 use crate::diag::Code;
+use crate::model::lvs::FlushOnStop;
 use crate::model::vrrp::Version;
 
 const U31: i64 = 2_147_483_647;
@@ -42,29 +43,30 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
         value("notification_email_from", Value::Text, "sender of mails")
             .default("user and local host name, once smtp_server is set")
             .ignored_if_missing()
-            .later(),
-        value("smtp_server", Value::Words("<address or host> [<port>]"), "server that takes mails").default("none; port 25").keep(smtp_server),
+            .then(email_from),
+        value("smtp_server", Value::Words("<address or host> [<port>]"), "server that takes mails").default("none; port 25").then(smtp_server),
         value("smtp_helo_name", Value::Text, "name it is greeted with")
             .default("the local host name, once smtp_server is set")
             .optional()
-            .later(),
+            .then(|g, v, _| g.mail.helo_name = text_of_first(v).or(g.mail.helo_name.take())),
         at_least_one("smtp_connect_timeout", 4294, "limit of each step of the dialogue")
             .default("30")
             .unit("seconds")
-            .later(),
-        list("notification_email", "{ <address> ... }", "who gets mails").default("none").keep(notification_email),
+            .then(|g, v, _| g.mail.timeout = v.plain()),
+        list("notification_email", "{ <address> ... }", "who gets mails").default("none").then(notification_email),
         switch("smtp_alert", "mail wherever nothing else is said")
             .default("nothing said")
-            .keep(|g, v, _| g.smtp_alert = Some(v.on())),
+            .then(|g, v, _| g.smtp_alert = Some(v.on())),
         switch("smtp_alert_vrrp", "mail on changes of virtual routers")
             .default("smtp_alert, else off")
-            .keep(|g, v, _| g.smtp_alert_vrrp = Some(v.on())),
+            .then(|g, v, _| g.smtp_alert_vrrp = Some(v.on())),
         switch("smtp_alert_checker", "mail on changes of virtual servers")
             .default("smtp_alert, else off for services and on for servers")
-            .later(),
-        switch("no_checker_emails", "mail only when a server comes or goes").later(),
-        flag("no_email_faults", "no mail on FAULT").later(),
-        switch("checker_log_all_failures", "log each failed check, not only changes").later(),
+            .then(|g, v, _| g.lvs.smtp_alert = Some(v.on())),
+        switch("no_checker_emails", "mail only when a server comes or goes").then(|g, v, _| g.lvs.no_checker_emails = v.on()),
+        flag("no_email_faults", "no mail on FAULT").then(|g, _, _| g.mail.no_faults = true),
+        switch("checker_log_all_failures", "log each failed check, not only changes")
+            .then(|g, v, _| g.lvs.log_all_failures = v.on()),
         // Scripts.
         script("startup_script", "run once before the children start, which wait for it")
             .ignored_if_missing()
@@ -95,15 +97,16 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
             .since("2.4.4")
             .then(|g, v, _| g.supplementary_groups = v.on()),
         // FIFOs.
-        fifo("notify_fifo", "FIFO that is told of everything").keep(once),
-        fifo_script("notify_fifo_script", "program started to read notify_fifo").keep(once),
-        fifo("vrrp_notify_fifo", "FIFO that is told of virtual routers").keep(once),
-        fifo_script("vrrp_notify_fifo_script", "program started to read vrrp_notify_fifo").keep(once),
-        fifo("lvs_notify_fifo", "FIFO that is told of virtual servers").keep(once),
-        fifo_script("lvs_notify_fifo_script", "program started to read lvs_notify_fifo").keep(once),
+        fifo("notify_fifo", "FIFO that is told of everything").then(set_fifo),
+        fifo_script("notify_fifo_script", "program started to read notify_fifo").then(|g, v, r| fifo_reader("notify_fifo", g, v, r)),
+        fifo("vrrp_notify_fifo", "FIFO that is told of virtual routers").then(set_fifo),
+        fifo_script("vrrp_notify_fifo_script", "program started to read vrrp_notify_fifo").then(|g, v, r| fifo_reader("vrrp_notify_fifo", g, v, r)),
+        fifo("lvs_notify_fifo", "FIFO that is told of virtual servers").then(set_fifo),
+        fifo_script("lvs_notify_fifo_script", "program started to read lvs_notify_fifo").then(|g, v, r| fifo_reader("lvs_notify_fifo", g, v, r)),
         switch("vrrp_notify_priority_changes", "tell the FIFOs of changes of priority, too")
-            .keep(|g, v, _| g.notify_priority_changes = v.on()),
-        flag("fifo_write_vrrp_states_on_reload", "tell the FIFOs the states after a reload").later(),
+            .then(|g, v, _| g.notify_priority_changes = v.on()),
+        flag("fifo_write_vrrp_states_on_reload", "tell the FIFOs the states after a reload")
+            .then(|g, _, _| g.fifo_states_on_reload = true),
         // Interfaces.
         value("dynamic_interfaces", Value::OneOf(&["allow_if_changes"]), "interfaces may come and go")
             .default("off")
@@ -248,24 +251,25 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
                 option_value("tcpfin", Value::Number(0, 2_678_400), "of TCP after FIN").default("unchanged").unit("seconds"),
                 option_value("udp", Value::Number(0, 2_678_400), "of UDP").default("unchanged").unit("seconds"),
             ])
-            .keep(lvs_timeouts),
-        flag("lvs_flush", "empty the IPVS table at start").later(),
+            .then(lvs_timeouts),
+        flag("lvs_flush", "empty the IPVS table at start").then(|g, _, _| g.lvs.flush = true),
         value("lvs_flush_on_stop", Value::OneOf(&["VS"]), "empty the IPVS table at stop")
             .default("off")
             .optional()
             .options(&[option("VS", "only the services that are ours, with their servers")])
-            .later(),
+            .then(flush_on_stop),
         value("lvs_flush_onstop", Value::OneOf(&["VS"]), "old name of lvs_flush_on_stop")
             .default("off")
             .optional()
             .old_name("lvs_flush_on_stop")
-            .later(),
+            .then(flush_on_stop),
         value("lvs_sync_daemon", Value::Words("<interface> [[inst] <vrrp_instance>] [id <number>] [maxlen <number>] [port <number>] [ttl <number>] [group <address>]"), "the kernel's daemon that tells other routers of connections")
             .default("none")
             .ignored_if_missing()
             .options(LVS_SYNC_DAEMON)
-            .keep(super::lvs::sync_daemon),
-        switch("rs_init_notifies", "tell of the first state of real servers, too").later(),
+            .then(super::lvs::sync_daemon),
+        switch("rs_init_notifies", "tell of the first state of real servers, too")
+            .then(|g, v, _| g.lvs.rs_init_notifies = v.on()),
         // Scheduling of the children.
         number("max_auto_priority", -1, 99, "how far a late process may raise its own real-time priority; -1 is not at all and quietly")
             .default("0: not at all")
@@ -287,12 +291,17 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
         rttime("vrrp_rlimit_rtime", "misspelt vrrp_rlimit_rttime")
             .old_name("vrrp_rlimit_rttime")
             .then(|g, v, _| g.vrrp_rlimit_rttime = v.plain()),
-        nice("checker_priority", "nice value of the checker child").later(),
-        flag("checker_no_swap", "keep the checker child in memory").later(),
-        realtime("checker_rt_priority", "real-time priority of the checker child").keep(|_, v, r| { clamped(v, r); }),
-        cpus("checker_cpu_affinity", "CPUs of the checker child").keep(|_, v, r| { cpu_list(v, r); }),
-        rttime("checker_rlimit_rttime", "how long the checker child may run without a pause").later(),
-        rttime("checker_rlimit_rtime", "misspelt checker_rlimit_rttime").old_name("checker_rlimit_rttime").later(),
+        nice("checker_priority", "nice value of the checker child").then(|g, v, _| g.checker_scheduling.nice = v.plain()),
+        flag("checker_no_swap", "keep the checker child in memory").then(|g, _, _| g.checker_scheduling.no_swap = true),
+        realtime("checker_rt_priority", "real-time priority of the checker child")
+            .then(|g, v, r| g.checker_scheduling.realtime = clamped(v, r)),
+        cpus("checker_cpu_affinity", "CPUs of the checker child").then(|g, v, r| g.checker_scheduling.cpus = cpu_list(v, r)),
+        rttime("checker_rlimit_rttime", "how long the checker child may run without a pause").then(|g, v, _| {
+            g.checker_scheduling.rlimit_rttime = v.plain::<u32>().map(|micros| if micros == 1 { 2 } else { micros });
+        }),
+        rttime("checker_rlimit_rtime", "misspelt checker_rlimit_rttime")
+            .old_name("checker_rlimit_rttime")
+            .then(|g, v, _| g.checker_scheduling.rlimit_rttime = v.plain()),
         nice("bfd_priority", "nice value of the BFD child").later(),
         flag("bfd_no_swap", "keep the BFD child in memory").later(),
         realtime("bfd_rt_priority", "real-time priority of the BFD child").keep(|_, v, r| { clamped(v, r); }),
@@ -466,6 +475,11 @@ fn text(given: &Given<'_>) -> Option<String> {
 
 /// A keyword that counts once.
 fn once(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    is_first(global, given, reader);
+}
+
+/// Whether a keyword that counts once is there for the first time.
+fn is_first(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) -> bool {
     let span = given.line.keyword.span;
     let first = *global.once.entry(given.entry.name).or_insert(span);
     if first != span {
@@ -474,6 +488,7 @@ fn once(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
             .warning(Code::REPEATED, span, format!("{} is given twice; the first counts", given.entry.name))
             .label(first, "first given here");
     }
+    first == span
 }
 
 /// keepalived without iptables: takes nftables instead, and says so.
@@ -512,19 +527,63 @@ fn process_script(
     }
 }
 
-fn smtp_server(_: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
-    if let Some(port) = given.line.args.get(1) {
-        reader.number(given.entry, port, 1, 65_535);
+fn smtp_server(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    let Some(host) = given.line.args.first() else { return };
+    let port = match given.line.args.get(1) {
+        Some(word) => reader.number(given.entry, word, 1, 65_535),
+        None => Some(25),
+    };
+    if let Some(port) = port.and_then(|port| u16::try_from(port).ok()) {
+        global.mail.server = Some((Spanned::new(host.text.to_string(), host.span), port));
     }
 }
 
-fn notification_email(_: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
-    if given.body().is_empty() {
+fn email_from(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    if let Some(extra) = given.line.args.get(1) {
+        reader
+            .diagnostics
+            .warning(Code::EXTRA_WORDS, extra.span, "notification_email_from takes one address; the rest is ignored")
+            .help("put an address with a name in quotes: \"Load Balancer <lb@example.com>\"");
+    }
+    global.mail.from = given.text();
+}
+
+fn notification_email(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    let recipients = super::track::names(given);
+    if recipients.is_empty() {
         reader
             .diagnostics
             .warning(Code::EMPTY_LIST, given.line.keyword.span, "notification_email names nobody")
             .help("write an address between the braces, or remove the block");
     }
+    global.mail.recipients.extend(recipients);
+}
+
+/// The first word of a line that needs none.
+fn text_of_first(given: &Given<'_>) -> Option<String> {
+    given.line.args.first().map(|word| word.text.to_string())
+}
+
+fn set_fifo(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    let [path, owner @ ..] = given.line.args.as_slice() else { return };
+    if is_first(global, given, reader) {
+        let fifo = global.fifos.entry(given.entry.name).or_default();
+        fifo.path = Some(Spanned::new(path.text.to_string(), path.span));
+        fifo.owner = user_words(owner);
+    }
+}
+
+fn fifo_reader(name: &'static str, global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    let Some(line) = given.script() else { return };
+    if is_first(global, given, reader) {
+        let policy = global.scripts.clone();
+        global.fifos.entry(name).or_default().script = Some((line, policy));
+    }
+}
+
+fn flush_on_stop(global: &mut GlobalDraft, given: &Given<'_>, _: &mut Reader<'_>) {
+    let servers_too = given.text().is_none();
+    global.lvs.flush_on_stop = if servers_too { FlushOnStop::Everything } else { FlushOnStop::VirtualServers };
 }
 
 fn mcast_group6(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
@@ -601,13 +660,19 @@ fn rx_bufs_policy(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Read
     }
 }
 
-fn lvs_timeouts(_: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+fn lvs_timeouts(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
     let mut words = given.line.args.iter();
     while let Some(word) = words.next() {
+        let mut seconds = |word| {
+            let number = reader.number(given.entry, word, 0, 2_678_400)?;
+            // 0 leaves the kernel's value as it is.
+            u32::try_from(number).ok().filter(|number| *number > 0)
+        };
+        let timeouts = &mut global.lvs.timeouts;
         match (word.text.as_str(), words.next()) {
-            ("tcp" | "tcpfin" | "udp", Some(number)) => {
-                reader.number(given.entry, number, 0, 2_678_400);
-            }
+            ("tcp", Some(number)) => timeouts.tcp_secs = seconds(number),
+            ("tcpfin", Some(number)) => timeouts.tcp_fin_secs = seconds(number),
+            ("udp", Some(number)) => timeouts.udp_secs = seconds(number),
             (other, _) => {
                 let message = format!("lvs_timeouts does not know '{other}', or it lacks its number");
                 reader.error(Code::UNKNOWN_OPTION, word.span, message).help("write tcp, tcpfin or udp, and seconds");

@@ -16,6 +16,7 @@ const RX_BUFS_MULTIPLIER: u32 = 3;
 
 pub(super) fn resolve(
     draft: &GlobalDraft,
+    config_test: bool,
     machine: &dyn Machine,
     scripts: &mut Scripts<'_>,
     diagnostics: &mut Diagnostics,
@@ -60,6 +61,15 @@ pub(super) fn resolve(
             no_swap: draft.vrrp_no_swap,
             cpus: draft.vrrp_cpus.clone(),
         },
+        checker_scheduling: Scheduling {
+            nice: draft.checker_scheduling.nice,
+            realtime: draft.checker_scheduling.realtime,
+            rlimit_rttime_micros: draft.checker_scheduling.rlimit_rttime,
+            no_swap: draft.checker_scheduling.no_swap,
+            cpus: draft.checker_scheduling.cpus.clone(),
+        },
+        mail: super::mail::resolve(&draft.mail, config_test, machine, diagnostics),
+        fifos: super::fifo::resolve(draft, machine, scripts, diagnostics),
         script_security: draft.scripts.security,
         other: draft.given.clone(),
     }

@@ -4,8 +4,10 @@
 
 mod address;
 mod clash;
+mod fifo;
 mod global;
 mod instance;
+mod mail;
 mod scripts;
 mod servers;
 mod trackers;
@@ -44,7 +46,7 @@ pub fn resolve(
 ) -> Config {
     let mut scripts = Scripts::new(machine, &draft.global);
     scripts.check_policy(diagnostics);
-    let global = global::resolve(&draft.global, machine, &mut scripts, diagnostics);
+    let global = global::resolve(&draft.global, options.config_test, machine, &mut scripts, diagnostics);
     let mut config = Config {
         has_virtual_servers: !draft.virtual_servers.is_empty(),
         has_bfd: !draft.bfd.is_empty(),

@@ -52,8 +52,18 @@ impl<'a> Scripts<'a> {
     }
 
     fn user(&self, words: &UserWords, absence: Absence, diagnostics: &mut Diagnostics) -> Option<RunAs> {
+        self.user_for("the script is not run", words, absence, diagnostics)
+    }
+
+    fn user_for(
+        &self,
+        consequence: &str,
+        words: &UserWords,
+        absence: Absence,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<RunAs> {
         let mut complain = |what: &str, name: &crate::config::reader::Spanned<String>| {
-            let message = format!("there is no {what} '{}' on this machine; the script is not run", name.value);
+            let message = format!("there is no {what} '{}' on this machine; {consequence}", name.value);
             match absence {
                 Absence::Logged => diagnostics.lint(Code::UNKNOWN_USER, name.span, message),
                 Absence::Reported => diagnostics.error(Code::UNKNOWN_USER, name.span, message),
@@ -71,6 +81,11 @@ impl<'a> Scripts<'a> {
             user.gid = gid;
         }
         Some(RunAs { user, supplementary: words.supplementary })
+    }
+
+    /// Whom a file shall belong to; none where there is no such user or group, which is said.
+    pub(super) fn owner(&self, words: &UserWords, diagnostics: &mut Diagnostics) -> Option<User> {
+        self.user_for("the FIFO is not used", words, Absence::Logged, diagnostics).map(|run_as| run_as.user)
     }
 
     fn default_user(&mut self, policy: &ScriptPolicy, span: crate::diag::Span, d: &mut Diagnostics) -> Option<RunAs> {
