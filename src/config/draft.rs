@@ -334,6 +334,8 @@ pub struct InstanceDraft {
     pub has_routes: bool,
     /// `unicast_peer`
     pub peers: Vec<PeerDraft>,
+    /// Where each of them is.
+    pub peer_places: BTreeMap<IpAddr, Span>,
     /// The first keyword that speaks of unicast.
     pub unicast_keyword: Option<Spanned<&'static str>>,
     /// `unicast_ttl`
@@ -419,6 +421,7 @@ impl InstanceDraft {
             no_virtual_ipaddress: None,
             has_routes: false,
             peers: Vec::new(),
+            peer_places: BTreeMap::new(),
             unicast_keyword: None,
             unicast_ttl: None,
             check_unicast_src: false,
@@ -786,7 +789,7 @@ pub struct VirtualServerDraft {
     /// `lb_algo`
     pub scheduler: Option<String>,
     /// `lb_kind` of the service.
-    pub method: Option<String>,
+    pub method: Option<&'static str>,
     /// `ops`
     pub ops: Option<Span>,
     /// `ha_suspend`
@@ -817,7 +820,7 @@ pub struct RealServerDraft {
     /// `weight`
     pub weight: Option<u32>,
     /// `lvs_method`, or the service's at this point of the file.
-    pub method: Option<String>,
+    pub method: Option<&'static str>,
     /// Scripts of the server.
     pub notify: NotifyDraft,
     /// Its checkers.
@@ -838,9 +841,9 @@ pub struct CheckerDraft {
     /// `bind_if` was given.
     pub bind_if: bool,
     /// `misc_path`
-    pub script: Option<ScriptLine>,
+    pub script: Option<Box<ScriptLine>>,
     /// `user`
-    pub user: Option<UserWords>,
+    pub user: Option<Box<UserWords>>,
     /// Usable `url`s.
     pub urls: usize,
     /// What it looks up: `track_file`, `name`.
@@ -862,7 +865,7 @@ pub struct UrlDraft {
 
 impl RealServerDraft {
     /// A server of which only the address is known.
-    pub fn new(address: Spanned<IpAddr>, port: u16, method: Option<String>) -> Self {
+    pub fn new(address: Spanned<IpAddr>, port: u16, method: Option<&'static str>) -> Self {
         Self { address, port, weight: None, method, notify: NotifyDraft::default(), checkers: Vec::new() }
     }
 }

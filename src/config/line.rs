@@ -273,7 +273,8 @@ pub fn each_part(bytes: &[u8], mut found: impl FnMut(Part)) {
 
 /// Where, after a brace, something begins that is not for the tree: a condition, a definition, a sequence, an include.
 pub fn directive_after_brace(bytes: &[u8]) -> Option<usize> {
-    if !bytes.iter().any(|b| matches!(b, b'{' | b'}')) {
+    let brace = bytes.iter().position(|b| matches!(b, b'{' | b'}'))?;
+    if trimmed(bytes, brace + 1..bytes.len()).is_empty() {
         return None;
     }
     let mut found = None;

@@ -28,7 +28,6 @@ pub mod words;
 use std::path::PathBuf;
 
 use crate::addr::IfName;
-use crate::diag::suggest::nearest;
 use crate::diag::{Diagnostics, Sources};
 use crate::model::Config;
 
@@ -118,10 +117,4 @@ fn draft(
         reader.statement(block, &mut draft, &line);
     }
     (draft, reader.interfaces)
-}
-
-/// The candidate that a misspelt word probably means; the wrong case is a spelling mistake, too.
-pub fn suggest<'c>(word: &str, candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
-    let same = candidates.clone().find(|candidate| candidate.eq_ignore_ascii_case(word));
-    same.or_else(|| nearest(word, candidates))
 }

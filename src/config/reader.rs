@@ -129,6 +129,8 @@ pub struct Reader<'a> {
     sync_daemon: Option<Span>,
     /// Trackers defined so far, by the keyword of the lists that name them.
     defined: BTreeMap<&'static str, usize>,
+    /// Where the first block of each keyword and name is.
+    named: BTreeMap<&'static str, BTreeMap<String, Span>>,
 }
 
 impl<'a> Reader<'a> {
@@ -141,6 +143,7 @@ impl<'a> Reader<'a> {
             told: BTreeSet::new(),
             sync_daemon: None,
             defined: BTreeMap::new(),
+            named: BTreeMap::new(),
         }
     }
 
@@ -183,6 +186,16 @@ impl<'a> Reader<'a> {
                 .note(Code::NOT_BUILT_YET, span, format!("{name} is understood, but its effect is not built yet"))
                 .help("everything else in this file works as if the line were not there");
         }
+    }
+
+    /// Where the block of a keyword is that has this name.
+    pub fn named(&self, keyword: &str, name: &str) -> Option<Span> {
+        self.named.get(keyword)?.get(name).copied()
+    }
+
+    /// Remembers the name of a keyword's block.
+    pub fn name(&mut self, keyword: &'static str, name: &Spanned<String>) {
+        self.named.entry(keyword).or_default().insert(name.value.clone(), name.span);
     }
 
     /// Counts a tracker that lists can name from here on; `list` is the keyword of those lists.
@@ -246,9 +259,9 @@ impl<'a> Reader<'a> {
         if line.body.is_some() {
             message.push_str("; its whole block is skipped");
         }
-        let elsewhere = blocks_with(&word.text);
-        let names: Vec<&str> = block.keywords.iter().map(|keyword| keyword.entry.name).collect();
-        let similar = crate::config::suggest(&word.text, names.iter().copied());
+        let elsewhere = if self.diagnostics.is_full() { Vec::new() } else { blocks_with(&word.text) };
+        let names = block.keywords.iter().map(|keyword| keyword.entry.name);
+        let similar = self.diagnostics.suggest(&word.text, names);
         let help = match (similar, elsewhere.as_slice()) {
             (_, [only]) => Some(format!("{} belongs in {}", word.text, describe_block(only))),
             (_, [first, rest @ ..]) => {
@@ -442,7 +455,7 @@ impl<'a> Reader<'a> {
         if let Some(known) = words.iter().copied().find(|known| same(known)) {
             return Some(Parsed::Text(known.to_owned()));
         }
-        let help = match crate::config::suggest(&word.text, words.iter().copied()) {
+        let help = match self.diagnostics.suggest(&word.text, words.iter().copied()) {
             Some(similar) => format!("did you mean {similar}?"),
             None => format!("write one of {}", words.join(", ")),
         };

@@ -81,19 +81,19 @@ impl AsRef<str> for ShortText {
 
 impl PartialEq<str> for ShortText {
     fn eq(&self, other: &str) -> bool {
-        **self == *other
+        self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for ShortText {
     fn eq(&self, other: &&str) -> bool {
-        **self == **other
+        *self == **other
     }
 }
 
 impl PartialEq<ShortText> for &str {
     fn eq(&self, other: &ShortText) -> bool {
-        **self == **other
+        *other == **self
     }
 }
 

@@ -1,5 +1,6 @@
 //! One finding, and the list a run collects.
 
+use super::suggest::suggest;
 use super::{Code, Span};
 
 /// How much a finding matters to us. keepalived's exit class stands beside it ([`ExitClass`]).
@@ -80,7 +81,7 @@ impl Diagnostics {
         self.worst = self.worst.max(Some(diagnostic.severity));
         self.class = self.class.max(diagnostic.exit);
         self.rejects |= diagnostic.rejects;
-        if self.list.len() > MAX_DIAGNOSTICS {
+        if self.is_full() {
             self.omitted += 1;
             self.list.pop();
         }
@@ -96,7 +97,7 @@ impl Diagnostics {
         span: impl Into<Option<Span>>,
         message: String,
     ) -> &mut Diagnostic {
-        let span = span.into();
+        let (span, message) = (span.into(), shortened(message));
         self.push(Diagnostic { severity, code, span, message, labels: Vec::new(), help: None, exit, rejects: false })
     }
 
@@ -187,6 +188,17 @@ impl Diagnostics {
         self.list.iter()
     }
 
+    /// The candidate that a misspelt word probably means, for the help of the next finding; none where that finding
+    /// would only be counted.
+    pub fn suggest<'c>(&self, word: &str, candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
+        if self.is_full() { None } else { suggest(word, candidates) }
+    }
+
+    /// Whether further findings are only counted: what would be said of them needs no work.
+    pub fn is_full(&self) -> bool {
+        self.list.len() > MAX_DIAGNOSTICS
+    }
+
     /// The worst severity seen.
     pub fn worst(&self) -> Option<Severity> {
         self.worst
@@ -232,15 +244,28 @@ impl Diagnostics {
 impl Diagnostic {
     /// Says what to write instead.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
-        self.help = Some(help.into());
+        self.help = Some(shortened(help.into()));
         self
     }
 
     /// Points at another place that matters.
     pub fn label(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
-        self.labels.push((span, text.into()));
+        self.labels.push((span, shortened(text.into())));
         self
     }
+}
+
+/// Texts quote words of the configuration, which can be as long as a line; so many bytes of a text are kept.
+const MAX_TEXT_BYTES: usize = 4 << 10;
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT_BYTES {
+        let end = (0..=MAX_TEXT_BYTES).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
+        text.push_str("...");
+        text.shrink_to_fit();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -266,6 +291,17 @@ mod tests {
             }),
             5
         );
+    }
+
+    #[test]
+    fn a_text_that_quotes_a_long_word_is_cut_between_two_characters() {
+        let mut diagnostics = Diagnostics::default();
+        let word = "\u{e9}".repeat(60_000);
+        diagnostics.error(Code::BAD_WORD, None, format!("x{word}")).help(word.as_str()).label(Span::default(), word);
+        let all = diagnostics.iter().next().unwrap();
+        for text in [&all.message, all.help.as_ref().unwrap(), &all.labels[0].1] {
+            assert!(text.len() <= MAX_TEXT_BYTES + 3 && text.ends_with("\u{e9}..."), "{}", text.len());
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ pub mod codes;
 mod diagnostic;
 pub mod render;
 mod source;
-pub mod suggest;
+mod suggest;
 
 pub use codes::Code;
 pub use diagnostic::{Diagnostic, Diagnostics, ExitClass, MAX_DIAGNOSTICS, Severity};

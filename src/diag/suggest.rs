@@ -1,8 +1,21 @@
 //! "Did you mean": the one known word near a misspelt one.
 
+/// The candidate that a misspelt word probably means: the same word in another case, else the nearest. None where there
+/// are too many candidates to look at each.
+pub(super) fn suggest<'c>(word: &str, candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
+    if candidates.clone().nth(MAX_CANDIDATES).is_some() {
+        return None;
+    }
+    let same = candidates.clone().find(|candidate| candidate.eq_ignore_ascii_case(word));
+    same.or_else(|| nearest(word, candidates))
+}
+
+/// More than a person could have had in mind; no block has as many keywords.
+const MAX_CANDIDATES: usize = 1_000;
+
 /// The candidate nearest to `word`, when it is near enough and no other is as near. Distance counts inserted, left-out,
 /// replaced and swapped neighbouring letters; a third of the letters may differ, at least one, at most three.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(MAX_LENGTH + 1).collect();
     if word.len() > MAX_LENGTH {
         return None;
@@ -32,10 +45,10 @@ const MAX_LENGTH: usize = 64;
 
 /// The optimal string alignment distance, case counting as a difference.
 fn distance(word: &[char], candidate: &str) -> usize {
-    let candidate: Vec<char> = candidate.chars().collect();
-    if candidate.len().abs_diff(word.len()) > 3 {
+    if candidate.chars().take(word.len() + 4).count().abs_diff(word.len()) > 3 {
         return usize::MAX;
     }
+    let candidate: Vec<char> = candidate.chars().collect();
     let width = candidate.len() + 1;
     let mut before_last = vec![0; width];
     let mut last: Vec<usize> = (0..width).collect();
@@ -67,6 +80,13 @@ mod tests {
         assert_eq!(nearest("pirority", ["priority", "preempt_delay"]), Some("priority"));
         assert_eq!(nearest("Priority", ["priority"]), Some("priority"));
         assert_eq!(nearest("vrrp_instnace", ["vrrp_instance", "bfd_instance"]), Some("vrrp_instance"));
+    }
+
+    #[test]
+    fn the_wrong_case_is_a_mistake_and_too_many_candidates_suggest_none() {
+        let few = ["A", "B"];
+        assert_eq!(suggest("a", few.into_iter()), Some("A"));
+        assert_eq!(suggest("a", few.into_iter().cycle().take(MAX_CANDIDATES + 1)), None);
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Line<'_, '_, '_> {
                 draft.track_group.get_or_insert(Spanned::new(value.text.to_string(), value.span));
             }
             other => {
-                let similar = crate::config::suggest(other, ADDRESS_OPTIONS.iter().map(|entry| entry.name));
+                let similar = self.reader.diagnostics.suggest(other, ADDRESS_OPTIONS.iter().map(|entry| entry.name));
                 let message = format!("an address line does not know '{other}'; the word is ignored");
                 let diagnostic = self.reader.error(Code::UNKNOWN_OPTION, word.span, message);
                 diagnostic.help = similar.map(|word| format!("did you mean {word}?"));

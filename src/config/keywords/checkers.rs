@@ -129,7 +129,7 @@ pub static MISC_CHECK: Block<CheckerDraft> = Block {
             super::script("misc_path", "program to run; exit status 0 is success")
                 .default("none; it must be given")
                 .ignored_if_missing()
-                .keep(|c, g, _| c.script = g.script()),
+                .keep(|c, g, _| c.script = g.script().map(Box::new)),
             number("misc_timeout", 0, 4294, "when it is killed; 0 is after delay_loop")
                 .default("0")
                 .unit("seconds")
@@ -138,7 +138,7 @@ pub static MISC_CHECK: Block<CheckerDraft> = Block {
             value("user", Value::Words("<user> [[:]<group>]"), "whom it runs as")
                 .default("script_user")
                 .ignored_if_missing()
-                .keep(|c, g, _| c.user = user_words(&g.line.args)),
+                .keep(|c, g, _| c.user = user_words(&g.line.args).map(Box::new)),
         ],
     ),
 };

@@ -48,10 +48,10 @@ pub static VIRTUAL_SERVER: Block<VirtualServerDraft> = Block {
         flag("mh-fallback", "take another server where the hashed one is down; after lb_algo mh").keep(scheduler_flag),
         method("lb_kind", "how packets reach the servers")
             .default("NAT")
-            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method.take())),
+            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method)),
         method("lvs_method", "lb_kind by another name")
             .default("NAT")
-            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method.take())),
+            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method)),
         value("persistence_engine", Value::CutText(15), "what tells that a client is the same, such as sip")
             .default("none")
             .later(),
@@ -112,7 +112,7 @@ pub static REAL_SERVER: Block<RealServerDraft> = Block {
         number("weight", 0, U31, "its share").default("weight of the service").keep(|s, g, _| s.weight = g.plain()),
         method("lvs_method", "how packets reach it")
             .default("lb_kind so far")
-            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method.take())),
+            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method)),
         number("uthreshold", 0, U32, "connections above which it gets no more")
             .default("0: no limit")
             .unit("connections")
@@ -250,19 +250,20 @@ fn granularity(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut
 }
 
 /// Reads a forwarding method; none where its word is unknown.
-fn forwarding(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<String> {
+fn forwarding(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<&'static str> {
     let (word, rest) = given.line.args.split_first()?;
-    if !matches!(word.text.as_str(), "NAT" | "DR" | "TUN") {
-        let help = match crate::config::suggest(&word.text, ["NAT", "DR", "TUN"].into_iter()) {
+    let methods = ["NAT", "DR", "TUN"].into_iter();
+    let Some(method) = methods.clone().find(|method| word.text == *method) else {
+        let help = match reader.diagnostics.suggest(&word.text, methods) {
             Some(similar) => format!("did you mean {similar}?"),
             None => "write NAT, DR or TUN".to_owned(),
         };
         let message = format!("{} does not know '{}'", given.entry.name, word.text);
         reader.error(Code::BAD_WORD, word.span, message).help(help);
         return None;
-    }
+    };
     tunnel_options(rest, given, reader);
-    Some(word.text.to_string())
+    Some(method)
 }
 
 fn tunnel_options(words: &[Word], given: &Given<'_>, reader: &mut Reader<'_>) {
@@ -318,7 +319,7 @@ fn port(word: Option<&Word>, given: &Given<'_>, reader: &mut Reader<'_>) -> Opti
 fn sorry_server(service: &mut VirtualServerDraft, given: &Given<'_>, _: &mut Reader<'_>) {
     let Some(address) = given.address() else { return };
     let port = given.line.args.get(1).and_then(|port| port.text.parse().ok()).unwrap_or(0);
-    service.sorry = Some(RealServerDraft::new(address, port, service.method.clone()));
+    service.sorry = Some(RealServerDraft::new(address, port, service.method));
 }
 
 fn after_sorry_server(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
@@ -342,7 +343,7 @@ fn sorry_server_method(service: &mut VirtualServerDraft, given: &Given<'_>, read
     }
     let method = forwarding(given, reader);
     if let Some(sorry) = &mut service.sorry {
-        sorry.method = method.or(sorry.method.take());
+        sorry.method = method.or(sorry.method);
     }
 }
 
@@ -355,7 +356,7 @@ fn real_server(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut
     };
     let Some(address) = reader.plain_address(given.entry, word) else { return };
     let Some(port) = port(given.line.args.get(1), given, reader) else { return };
-    let mut server = RealServerDraft::new(Spanned::new(address, word.span), port, service.method.clone());
+    let mut server = RealServerDraft::new(Spanned::new(address, word.span), port, service.method);
     reader.read_body(&REAL_SERVER, &mut server, given);
     service.servers.push(server);
 }

@@ -68,13 +68,13 @@ pub static TOP: Block<Draft> = Block { path: "", keywords: TOP_ROWS };
 
 const TOP_ROWS: &[Keyword<Draft>] = &[
     block("vrrp_instance", "<name> { ... }", "a virtual router").then(|d, g, r| {
-        let Some(name) = new_name(g, r, d.instances.iter().map(|i| &i.name)) else { return };
+        let Some(name) = new_name(g, r) else { return };
         let mut instance = InstanceDraft::new(name);
         r.read_body(&VRRP_INSTANCE, &mut instance, g);
         d.instances.push(instance);
     }),
     block("vrrp_sync_group", "<name> { ... }", "virtual routers that change state together").keep(|d, g, r| {
-        let Some(name) = new_name(g, r, d.sync_groups.iter().map(|s| &s.name)) else { return };
+        let Some(name) = new_name(g, r) else { return };
         let mut group = SyncGroupDraft::new(name);
         r.read_body(&VRRP_SYNC_GROUP, &mut group, g);
         d.sync_groups.push(group);
@@ -97,7 +97,7 @@ const TOP_ROWS: &[Keyword<Draft>] = &[
     }),
     block("track_group", "<name> { ... }", "virtual routers that static addresses, routes and rules speak of").keep(
         |d, g, r| {
-            let Some(name) = new_name(g, r, d.track_groups.iter().map(|t| &t.name)) else { return };
+            let Some(name) = new_name(g, r) else { return };
             let mut group = NamedList { name, members: None };
             r.read_body(&TRACK_GROUP, &mut group, g);
             d.track_groups.push(group);
@@ -166,16 +166,17 @@ const TOP_ROWS: &[Keyword<Draft>] = &[
             r.error(Code::TEXT_TOO_LONG, name.span, message);
             return;
         }
-        if let Some(before) = d.bfd.iter().find(|b| b.name.value == name.value) {
+        if let Some(before) = r.named(g.entry.name, &name.value) {
             let message = format!("there is another bfd_instance {}; this one is skipped", name.value);
-            r.error(Code::DUPLICATE_NAME, name.span, message).label(before.name.span, "the first one is here");
+            r.error(Code::DUPLICATE_NAME, name.span, message).label(before, "the first one is here");
             return;
         }
         let mut bfd = BfdDraft::new(name);
         r.read_body(&BFD_INSTANCE, &mut bfd, g);
         if bfd.is_usable(r.diagnostics) {
-            d.bfd.push(bfd);
+            r.name(g.entry.name, &bfd.name);
             r.define("track_bfd");
+            d.bfd.push(bfd);
         }
     }),
 ];
@@ -201,11 +202,7 @@ pub(super) fn name(given: &Given<'_>) -> Option<Spanned<String>> {
 }
 
 /// The name of a block that must have one of its own, and nothing else.
-fn new_name<'a>(
-    given: &Given<'_>,
-    reader: &mut Reader<'_>,
-    mut taken: impl Iterator<Item = &'a Spanned<String>>,
-) -> Option<Spanned<String>> {
+fn new_name(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<Spanned<String>> {
     let keyword = given.entry.name;
     let Some(name) = name(given) else {
         reader
@@ -218,17 +215,18 @@ fn new_name<'a>(
         reader.error(Code::EXTRA_WORDS, extra.span, message).help("put a name with blanks in quotes");
         return None;
     }
-    if let Some(before) = taken.find(|before| before.value == name.value) {
+    if let Some(before) = reader.named(keyword, &name.value) {
         reader
             .error(
                 Code::DUPLICATE_NAME,
                 name.span,
                 format!("there is another {keyword} '{}'; this one is skipped", name.value),
             )
-            .label(before.span, "the first one is here")
+            .label(before, "the first one is here")
             .help("give each its own name");
         return None;
     }
+    reader.name(keyword, &name);
     Some(name)
 }
 

@@ -272,7 +272,7 @@ impl Line<'_, '_, '_> {
 
     fn unknown(&mut self, word: &Word) -> Option<()> {
         let known = self.given.entry.options.iter().map(|entry| entry.name);
-        let help = match crate::config::suggest(&word.text, known) {
+        let help = match self.reader.diagnostics.suggest(&word.text, known) {
             Some(similar) => format!("did you mean {similar}?"),
             None => "the words are those of ip route and ip rule".to_owned(),
         };

@@ -329,7 +329,7 @@ fn track_options<'w>(
             "noreverse" if !is_interface => line.reverse = Some(false),
             other => {
                 let known = given.entry.options.iter().map(|entry| entry.name).filter(|name| !name.starts_with('<'));
-                let help = crate::config::suggest(other, known).map(|similar| format!("did you mean {similar}?"));
+                let help = reader.diagnostics.suggest(other, known).map(|similar| format!("did you mean {similar}?"));
                 let message = format!("{keyword} does not know '{other}'");
                 reader.error(Code::UNKNOWN_OPTION, word.span, message).help = help;
                 // A word in the place of `weight` makes the line useless, one after it only itself.

@@ -564,13 +564,14 @@ fn unicast_peers(instance: &mut InstanceDraft, given: &Given<'_>, reader: &mut R
         if !family_fits(instance, Family::of(address.value), address.span, reader) {
             continue;
         }
-        if let Some(before) = instance.peers.iter().find(|peer| peer.address.value == address.value) {
+        if let Some(before) = instance.peer_places.get(&address.value) {
             reader
                 .diagnostics
                 .warning(Code::DUPLICATE_ADDRESS, address.span, format!("peer {} is named twice", address.value))
-                .label(before.address.span, "first named here");
+                .label(*before, "first named here");
             continue;
         }
+        instance.peer_places.insert(address.value, address.span);
         let mut peer = PeerDraft { address, min_ttl: None, max_ttl: None };
         let mut words = words.into_iter().skip(1);
         while let Some(word) = words.next() {

@@ -216,16 +216,13 @@ impl Parameters {
                         });
                 }
                 None if used.braced && !quoted => {
-                    let diagnostic = diagnostics.error(
-                        Code::UNDEFINED_PARAMETER,
-                        span,
-                        format!("parameter '{name}' is not defined here"),
-                    );
                     let names = self.defined.keys().filter_map(|key| std::str::from_utf8(key).ok());
-                    match crate::diag::suggest::nearest(&name, names) {
-                        Some(near) => diagnostic.help(format!("did you mean ${{{near}}}?")),
-                        None => diagnostic.help(format!("define it above with ${name}=value")),
+                    let help = match diagnostics.suggest(&name, names) {
+                        Some(near) => format!("did you mean ${{{near}}}?"),
+                        None => format!("define it above with ${name}=value"),
                     };
+                    let message = format!("parameter '{name}' is not defined here");
+                    diagnostics.error(Code::UNDEFINED_PARAMETER, span, message).help(help);
                 }
                 None => {}
             }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::Context;
 use super::address;
 use super::scripts::Tracked;
-use super::trackers::{Looked, by_name, look_up, report_repeated, report_unknown};
+use super::trackers::{Looked, look_up, report_repeated, report_unknown};
 use crate::addr::{Family, IfName};
 use crate::config::draft::{AuthenticationKind, GarpDraft, GlobalDraft, InstanceDraft, SyncGroupDraft};
 use crate::config::machine::Link;
@@ -711,12 +711,12 @@ impl<'a> Work<'a> {
         if draft.track_scripts.is_empty() {
             return Vec::new();
         }
-        let names = by_name(context.draft.scripts.iter().map(|script| &script.name));
+        let names = &context.scripts;
         let mut seen = BTreeMap::new();
         let mut lines = Vec::new();
         for line in &draft.track_scripts {
             let who = &draft.name.value;
-            let number = match look_up(line, &names) {
+            let number = match look_up(line, names) {
                 Looked::Found(number) => number,
                 Looked::Unknown(later) => {
                     let known = names.keys().copied();

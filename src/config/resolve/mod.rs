@@ -12,6 +12,7 @@ mod scripts;
 mod servers;
 mod trackers;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::draft::Draft;
 use super::machine::Machine;
 use super::reader::Spanned;
 use crate::addr::IfName;
-use crate::diag::{Code, Diagnostics, ExitClass, Severity};
+use crate::diag::{Code, Diagnostics, ExitClass, Severity, Span};
 use crate::model::vrrp::{Debounce, Pacing};
 use crate::model::{Config, Instance, Vrrp};
 use crate::time::Duration;
@@ -34,6 +35,19 @@ struct Context<'a> {
     dynamic: bool,
     /// Interfaces that are named and do not exist.
     missing: BTreeSet<IfName>,
+    /// The first `vrrp_script` of each name.
+    scripts: BTreeMap<&'a str, (usize, Span)>,
+}
+
+/// Where the same thing was before; remembers the place of the first.
+fn seen_before<K: Ord>(seen: &mut BTreeMap<K, Span>, key: K, span: Span) -> Option<Span> {
+    match seen.entry(key) {
+        Entry::Occupied(first) => Some(*first.get()),
+        Entry::Vacant(place) => {
+            place.insert(span);
+            None
+        }
+    }
 }
 
 /// Makes the model. `interfaces` are those named where a missing one stops keepalived.
@@ -55,7 +69,8 @@ pub fn resolve(
     if options.vrrp {
         let dynamic = draft.global.dynamic_interfaces.is_some();
         let missing = missing_interfaces(interfaces, dynamic, machine, diagnostics);
-        let context = Context { draft, machine, dynamic, missing };
+        let names = trackers::by_name(draft.scripts.iter().map(|script| &script.name));
+        let context = Context { draft, machine, dynamic, missing, scripts: names };
         config.vrrp = Arc::new(vrrp(&context, &mut scripts, diagnostics));
     }
     if options.checker {
@@ -75,7 +90,7 @@ fn missing_interfaces(
     machine: &dyn Machine,
     diagnostics: &mut Diagnostics,
 ) -> BTreeSet<IfName> {
-    let mut places: BTreeMap<IfName, Vec<crate::diag::Span>> = BTreeMap::new();
+    let mut places: BTreeMap<IfName, Vec<Span>> = BTreeMap::new();
     let mut order = Vec::new();
     for name in named {
         let spans = places.entry(name.value).or_default();
@@ -93,10 +108,10 @@ fn missing_interfaces(
     order.into_iter().collect()
 }
 
-fn report_missing(name: IfName, places: &[crate::diag::Span], machine: &dyn Machine, diagnostics: &mut Diagnostics) {
+fn report_missing(name: IfName, places: &[Span], machine: &dyn Machine, diagnostics: &mut Diagnostics) {
     let Some((first, rest)) = places.split_first() else { return };
     let known = machine.link_names();
-    let similar = super::suggest(name.as_str(), known.iter().map(String::as_str));
+    let similar = diagnostics.suggest(name.as_str(), known.iter().map(String::as_str));
     let there_are = format!("this machine has {}", known.join(", "));
     let help = match similar {
         Some(similar) => format!("did you mean {similar}? {there_are}"),

@@ -1,9 +1,11 @@
 //! Virtual servers, their servers and checkers: what keepalived would complete, change or drop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::scripts::{Absence, Scripts};
+use super::seen_before;
+use super::trackers::by_name;
 use crate::addr::Family;
 use crate::config::draft::{CheckerDraft, Draft, RealServerDraft, ServerGroupDraft, ServiceKey, VirtualServerDraft};
 use crate::diag::{Code, Diagnostics, Span};
@@ -11,19 +13,19 @@ use crate::diag::{Code, Diagnostics, Span};
 /// Judges every service.
 pub(super) fn check(draft: &Draft, scripts: &mut Scripts<'_>, diagnostics: &mut Diagnostics) {
     let groups = groups(draft, diagnostics);
+    let targets = Targets::of(draft);
     let mut known = BTreeMap::new();
     for service in &draft.virtual_servers {
         let name = name(service);
         let id = (name.clone(), protocol(service));
-        let before = *known.entry(id).or_insert(service.key.span);
-        if before != service.key.span {
+        if let Some(before) = seen_before(&mut known, id, service.key.span) {
             // keepalived: not noticed; the second changes what the first made.
             diagnostics
                 .own_error(Code::DUPLICATE_NAME, service.key.span, format!("virtual_server {name} is there twice"))
                 .label(before, "the first one is here")
                 .help("merge the two blocks");
         }
-        Service { draft, service, name, groups: &groups, scripts, diagnostics }.check();
+        Service { targets: &targets, service, name, groups: &groups, scripts, diagnostics }.check();
     }
 }
 
@@ -60,8 +62,23 @@ fn groups<'d>(draft: &'d Draft, diagnostics: &mut Diagnostics) -> BTreeMap<&'d s
     groups
 }
 
+/// What checkers can name: the number and the place of the first of each name.
+struct Targets<'d> {
+    files: BTreeMap<&'d str, (usize, Span)>,
+    sessions: BTreeMap<&'d str, (usize, Span)>,
+}
+
+impl<'d> Targets<'d> {
+    fn of(draft: &'d Draft) -> Self {
+        let files = by_name(draft.track_files.iter().map(|file| &file.name));
+        let mut sessions = by_name(draft.bfd.iter().map(|session| &session.name));
+        sessions.retain(|_, (number, _)| draft.bfd[*number].checker || !draft.bfd[*number].vrrp);
+        Self { files, sessions }
+    }
+}
+
 struct Service<'a, 'm> {
-    draft: &'a Draft,
+    targets: &'a Targets<'a>,
     service: &'a VirtualServerDraft,
     name: String,
     groups: &'a BTreeMap<&'a str, &'a ServerGroupDraft>,
@@ -175,12 +192,11 @@ impl Service<'_, '_> {
             _ => None,
         });
         let family = service.family.or(by_group).or(by_servers);
-        let mut seen: BTreeMap<(IpAddr, u16), Span> = BTreeMap::new();
+        let mut seen = BTreeMap::new();
         let mut weights = 0;
         for server in &service.servers {
             let place = server.address;
-            let first = *seen.entry((place.value, self.server_port(server))).or_insert(place.span);
-            if first != place.span {
+            if let Some(first) = seen_before(&mut seen, (place.value, self.server_port(server)), place.span) {
                 self.warn(Code::REAL_SERVER, place.span, format!("real_server {} is there twice", place.value))
                     .label(first, "this first one is used");
             } else if self.fits(server, family, "real_server") {
@@ -198,7 +214,7 @@ impl Service<'_, '_> {
 
     fn fits(&mut self, server: &RealServerDraft, family: Option<Family>, what: &str) -> bool {
         let same = family.is_none_or(|family| family == Family::of(server.address.value));
-        let tunnelled = server.method.as_deref().or(self.service.method.as_deref()) == Some("TUN");
+        let tunnelled = server.method.or(self.service.method) == Some("TUN");
         if !same && !tunnelled {
             let text = format!("{what} {} is of the other family; it is dropped", server.address.value);
             self.warn(Code::REAL_SERVER, server.address.span, text).help("only lb_kind TUN reaches the other family");
@@ -215,7 +231,7 @@ impl Service<'_, '_> {
     }
 
     fn translates(&self, server: &RealServerDraft) -> bool {
-        let method = server.method.as_deref().or(self.service.method.as_deref());
+        let method = server.method.or(self.service.method);
         matches!(method, None | Some("NAT"))
     }
 
@@ -258,15 +274,15 @@ impl Service<'_, '_> {
     fn checker(&mut self, checker: &CheckerDraft) {
         let kind = checker.kind.value;
         let span = checker.kind.span;
-        let defined: BTreeSet<&str> = match kind {
-            "FILE_CHECK" => names(self.draft.track_files.iter().map(|t| &t.name), checker.defined_before.0),
-            "BFD_CHECK" => {
-                let usable = self.draft.bfd.iter().take(checker.defined_before.1);
-                usable.filter(|b| b.checker || !b.vrrp).map(|b| b.name.value.as_str()).collect()
-            }
-            _ => BTreeSet::new(),
+        let defined = |names: &BTreeMap<&str, (usize, Span)>, before| {
+            let number = checker.target.as_ref().and_then(|target| names.get(target.value.as_str()));
+            number.is_some_and(|(number, _)| *number < before)
         };
-        let unknown = checker.target.as_ref().is_none_or(|target| !defined.contains(target.value.as_str()));
+        let unknown = match kind {
+            "FILE_CHECK" => !defined(&self.targets.files, checker.defined_before.0),
+            "BFD_CHECK" => !defined(&self.targets.sessions, checker.defined_before.1),
+            _ => false,
+        };
         let target = checker.connect_ip.unwrap_or(checker.server).value;
         let link_local = matches!(target, IpAddr::V6(address) if address.is_unicast_link_local());
         let complaint = match kind {
@@ -289,14 +305,7 @@ impl Service<'_, '_> {
         }
         if let Some(script) = &checker.script {
             let what = format!("{kind} of {}", checker.server.value);
-            self.scripts.find_check(&what, script, checker.user.as_ref(), Absence::Reported, self.diagnostics);
+            self.scripts.find_check(&what, script, checker.user.as_deref(), Absence::Reported, self.diagnostics);
         }
     }
-}
-
-fn names<'n>(
-    names: impl Iterator<Item = &'n crate::config::reader::Spanned<String>>,
-    first: usize,
-) -> BTreeSet<&'n str> {
-    names.take(first).map(|name| name.value.as_str()).collect()
 }

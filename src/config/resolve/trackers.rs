@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Context;
 use super::scripts::{Scripts, Tracked};
+use super::{Context, seen_before};
 use crate::config::draft::{Draft, SyncGroupDraft, TrackLine};
 use crate::config::reader::Spanned;
 use crate::diag::{Code, Diagnostics, Span};
@@ -12,17 +12,15 @@ use crate::model::{Instance, Script, ScriptId};
 
 /// Judges every `vrrp_script`.
 pub(super) fn scripts(draft: &Draft, scripts: &mut Scripts<'_>, diagnostics: &mut Diagnostics) -> Vec<Tracked> {
-    let mut first: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut first = BTreeMap::new();
     let mut judged = Vec::new();
     for script in &draft.scripts {
         let name = &script.name;
-        if let Some(before) = first.get(name.value.as_str()) {
+        if let Some(before) = seen_before(&mut first, name.value.as_str(), name.span) {
             diagnostics
                 .own_error(Code::DUPLICATE_NAME, name.span, format!("there is another vrrp_script {}", name.value))
-                .label(*before, "this first one is used")
+                .label(before, "this first one is used")
                 .help("give each its own name");
-        } else {
-            first.insert(&name.value, name.span);
         }
         judged.push(scripts.tracked(script, diagnostics));
     }
@@ -56,7 +54,7 @@ pub(super) fn sync_groups<'d>(
         for member in members {
             if !instances.contains_key(member.value.as_str()) {
                 let known = instances.keys().copied();
-                let help = crate::config::suggest(&member.value, known).map(|name| format!("did you mean {name}?"));
+                let help = diagnostics.suggest(&member.value, known).map(|name| format!("did you mean {name}?"));
                 diagnostics
                     .warning(
                         Code::SYNC_GROUP,
@@ -125,7 +123,7 @@ pub(super) fn report_unknown<'n>(
         Some(_) => format!("({who}) {what} {} is defined further down; the line is ignored", name.value),
         None => format!("({who}) there is no {what} {}; the line is ignored", name.value),
     };
-    let similar = crate::config::suggest(&name.value, names);
+    let similar = diagnostics.suggest(&name.value, names);
     let diagnostic = diagnostics.error(Code::UNKNOWN_TRACKER, name.span, message);
     match (later, similar) {
         (Some(span), _) => {
@@ -180,8 +178,8 @@ pub(super) fn check_bfd(draft: &Draft, diagnostics: &mut Diagnostics) {
     for bfd in &draft.bfd {
         let Some(Some(neighbour)) = bfd.neighbour else { continue };
         let source = bfd.source.map(|source| source.value);
-        let first = *sessions.entry((neighbour.value, source, bfd.multihop)).or_insert(neighbour.span);
-        if first != neighbour.span {
+        let session = (neighbour.value, source, bfd.multihop);
+        if let Some(first) = seen_before(&mut sessions, session, neighbour.span) {
             let message =
                 format!("bfd_instance {}: there is a session with {} already", bfd.name.value, neighbour.value);
             diagnostics.warning(Code::BFD_SESSION, neighbour.span, message).label(first, "that one is here");
@@ -231,9 +229,8 @@ pub(super) fn report_repeated<'n>(
     seen: &mut BTreeMap<&'n str, Span>,
     diagnostics: &mut Diagnostics,
 ) -> bool {
-    let first = *seen.entry(&line.name.value).or_insert(line.name.span);
-    let repeated = first != line.name.span;
-    if repeated {
+    let before = seen_before(seen, line.name.value.as_str(), line.name.span);
+    if let Some(first) = before {
         diagnostics
             .warning(
                 Code::TRACKER_IGNORED,
@@ -242,7 +239,7 @@ pub(super) fn report_repeated<'n>(
             )
             .label(first, "first tracked here");
     }
-    repeated
+    before.is_some()
 }
 
 /// Leaves out scripts that nobody tracks, and numbers the others anew.
@@ -253,16 +250,17 @@ pub(super) fn keep_used(
     instances: &mut [Instance],
     diagnostics: &mut Diagnostics,
 ) -> Vec<Script> {
+    let by_group: BTreeSet<&str> =
+        draft.sync_groups.iter().flat_map(|g| &g.track_scripts).map(|line| line.name.value.as_str()).collect();
     let mut new_number = vec![None; tracked.len()];
     let mut scripts = Vec::new();
     for (number, tracked) in tracked.into_iter().enumerate() {
         let Tracked::Found(script) = tracked else { continue };
         let name = &draft.scripts[number].name;
-        let by_group = || draft.sync_groups.iter().flat_map(|g| &g.track_scripts).any(|t| t.name.value == name.value);
         if used[number] {
             new_number[number] = Some(ScriptId(scripts.len()));
             scripts.push(*script);
-        } else if !by_group() {
+        } else if !by_group.contains(name.value.as_str()) {
             // keepalived: reported after -t has ended.
             diagnostics
                 .lint(
