@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::data::{WallTime, command, virtual_address};
 use crate::model::vrrp::{Authentication, VirtualAddress};
-use crate::model::{Notify, ScriptCommand, Vrrp};
+use crate::model::{Notify, Vrrp};
 use crate::time::Instant;
 use crate::vrrp::io::{Role, Statistics, View};
 
@@ -84,7 +84,7 @@ fn data(view: &View<'_>, vrrp: &Vrrp, last_transition: &WallTime) -> String {
 }
 
 fn scripts(object: &mut Object, notify: &Notify) {
-    let rows: [(_, &Option<ScriptCommand>); 7] = [
+    let rows = [
         ("script_backup", &notify.backup),
         ("script_master", &notify.master),
         ("script_fault", &notify.fault),

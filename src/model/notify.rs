@@ -23,21 +23,21 @@ pub struct ScriptCommand {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notify {
     /// `notify_backup`
-    pub backup: Option<ScriptCommand>,
+    pub backup: Option<Box<ScriptCommand>>,
     /// `notify_master`
-    pub master: Option<ScriptCommand>,
+    pub master: Option<Box<ScriptCommand>>,
     /// `notify_fault`
-    pub fault: Option<ScriptCommand>,
+    pub fault: Option<Box<ScriptCommand>>,
     /// `notify_stop`
-    pub stop: Option<ScriptCommand>,
+    pub stop: Option<Box<ScriptCommand>>,
     /// `notify_deleted` with a script.
-    pub deleted: Option<ScriptCommand>,
+    pub deleted: Option<Box<ScriptCommand>>,
     /// `notify_deleted` given at all: DELETED is reported instead of FAULT when a reload removes the instance.
     pub reports_deleted: bool,
     /// `notify`: run after the specific one, with four more words.
-    pub generic: Option<ScriptCommand>,
+    pub generic: Option<Box<ScriptCommand>>,
     /// `notify_master_rx_lower_pri`
-    pub master_rx_lower_pri: Option<ScriptCommand>,
+    pub master_rx_lower_pri: Option<Box<ScriptCommand>>,
     /// `smtp_alert`
     pub smtp_alert: bool,
     /// `notify_priority_changes`: FIFO lines for priority changes.

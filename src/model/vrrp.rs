@@ -17,7 +17,7 @@ pub struct InstanceId(pub usize);
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Vrrp {
     /// In file order; [`InstanceId`] is the index.
-    pub instances: Vec<Instance>,
+    pub instances: Vec<Arc<Instance>>,
     /// Those that somebody tracks; [`crate::model::ScriptId`] is the index.
     pub scripts: Vec<Script>,
     /// Pacing of gratuitous ARP and unsolicited NA, by interface (`vrrp_garp_interval`, `garp_group`): interfaces of
@@ -241,7 +241,7 @@ pub struct Instance {
     /// `kernel_rx_buf_size`
     pub kernel_rx_buf_size: Option<u32>,
     /// Scripts and mail.
-    pub notify: Notify,
+    pub notify: Arc<Notify>,
     /// Pinned in FAULT by the configuration.
     pub config_fault: Option<ConfigFault>,
 }

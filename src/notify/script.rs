@@ -49,15 +49,15 @@ mod tests {
     use super::*;
     use crate::model::Notify;
 
-    fn script(name: &str) -> Option<ScriptCommand> {
-        Some(ScriptCommand {
+    fn script(name: &str) -> Option<Box<ScriptCommand>> {
+        Some(Box::new(ScriptCommand {
             path: name.into(),
             argv: vec![name.into(), b"a b".to_vec()],
             uid: 0,
             gid: 0,
             supplementary_groups: false,
             insecure: false,
-        })
+        }))
     }
 
     fn of(what: Notified, change: impl FnOnce(&mut Notify)) -> Notification {

@@ -17,7 +17,7 @@ use crate::supervise::child::Kind;
 use crate::sys::channel::Channel;
 use crate::sys::heartbeat::Heartbeat;
 use crate::sys::signals::{self, Signal, Signals};
-use crate::sys::{daemon, log, memfd, reexec};
+use crate::sys::{daemon, log, memory, reexec};
 use crate::time::Duration;
 
 /// A child at the end of its first steps.
@@ -42,6 +42,7 @@ pub struct Child {
 /// Runs a child; gives its exit status.
 pub fn run(kind: Kind, options: Options, argv: Vec<OsString>) -> u8 {
     daemon::end_with_parent();
+    memory::keep_little();
     let status = match prepare(kind, options, argv) {
         Ok(child) => live(child),
         Err(error) => {
@@ -56,8 +57,8 @@ pub fn run(kind: Kind, options: Options, argv: Vec<OsString>) -> u8 {
 fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Child> {
     let channel = Channel::inherited(reexec::inherited(reexec::CHANNEL)?)?;
     let heartbeat = Heartbeat::shared(&reexec::inherited(reexec::HEARTBEAT)?)?;
-    let bundle = memfd::read(reexec::inherited(reexec::CONFIGURATION)?)?;
-    let config = configuration::read_bundle(&bundle, &options)?.config;
+    let config = configuration::read_bundle(reexec::inherited(reexec::CONFIGURATION)?, &options)?.config;
+    memory::give_back();
     let names = Names::of(&options, &config.global);
     start::start_log(&options, Some(kind), kind.ident(), &names);
     log::start()?;

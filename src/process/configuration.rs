@@ -2,15 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::config::recording::{Recorder, Recording};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::diag::{Severity, render};
+use crate::model::Config;
 use crate::process::options::Options;
 use crate::sys::disk::Disk;
 use crate::sys::machine::Host;
+use crate::sys::memfd;
 
 /// A configuration that was read from the disk.
 #[derive(Debug)]
@@ -19,6 +22,14 @@ pub struct Read {
     pub loaded: Loaded,
     /// The files' bytes for the children.
     pub bundle: Vec<u8>,
+}
+
+impl Read {
+    /// What a daemon keeps: the meaning, and the bytes for children that start. The text and its findings go.
+    pub fn seal(self) -> io::Result<(Config, OwnedFd)> {
+        let bundle = memfd::sealed("configuration", &self.bundle)?;
+        Ok((self.loaded.config, bundle))
+    }
 }
 
 /// What else decides what the files mean, the same for every process and every reload of a daemon.
@@ -70,9 +81,10 @@ pub fn read_alone(options: &Options, origin: &Origin) -> io::Result<Loaded> {
 }
 
 /// Reads what the parent has read.
-pub fn read_bundle(bundle: &[u8], options: &Options) -> io::Result<Loaded> {
+pub fn read_bundle(bundle: OwnedFd, options: &Options) -> io::Result<Loaded> {
+    let bundle = memfd::read(bundle)?;
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the configuration from the parent is damaged");
-    let (origin, recording) = Origin::from_bytes(bundle).ok_or_else(damaged)?;
+    let (origin, recording) = Origin::from_bytes(&bundle).ok_or_else(damaged)?;
     let mut files = Recording::from_bytes(recording).ok_or_else(damaged)?;
     let host = Host::observe()?;
     Ok(config::load(&mut files, &options.config_file, &load_options(options, &origin), &host))

@@ -17,6 +17,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::dump;
 use crate::model::{Config, ScriptCommand};
+use crate::process::configuration::Read;
 use crate::process::ipc::{FromChild, Order, Reply, Summary};
 use crate::process::paths::{Dump, dump_file};
 use crate::process::start::{self, Start};
@@ -26,7 +27,7 @@ use crate::sys::log::ROLE;
 use crate::sys::notify_socket::ServiceManager;
 use crate::sys::signals::{Signal, Signals, description};
 use crate::sys::spawn::Program;
-use crate::sys::{clock, daemon, files, log, memfd, namespace, spawn};
+use crate::sys::{clock, daemon, files, log, memory, namespace, spawn};
 use crate::time::{Duration, Instant};
 
 use slot::Slot;
@@ -36,7 +37,7 @@ use timed::Timed;
 const SCRIPT_KILL: Duration = Duration::from_secs(2);
 
 /// Runs until the daemon ends; gives its exit status.
-pub fn run(start: Start) -> u8 {
+pub fn run(start: Start, read: Read) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -45,7 +46,7 @@ pub fn run(start: Start) -> u8 {
         }
     };
     runtime.block_on(async {
-        match Parent::new(start) {
+        match Parent::new(start, read) {
             Ok(parent) => parent.live().await,
             Err(error) => {
                 error!("cannot start: {error}");
@@ -95,9 +96,9 @@ enum Happening {
 }
 
 impl Parent {
-    fn new(mut start: Start) -> io::Result<Self> {
-        let bundle = memfd::sealed("configuration", &start.read.bundle)?;
-        let config = start.read.loaded.config.clone();
+    fn new(mut start: Start, read: Read) -> io::Result<Self> {
+        let (config, bundle) = read.seal()?;
+        memory::give_back();
         let pid_files = std::mem::take(&mut start.child_pid_files);
         let slots = pid_files.into_iter().map(|(kind, file)| Slot::new(kind, file, &start.options, &config)).collect();
         let orders = control::serve(&start.names.socket(&start.options));

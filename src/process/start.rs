@@ -16,7 +16,7 @@ use crate::process::paths::{self, Names, STATE_DIRECTORY};
 use crate::supervise::child::Kind;
 use crate::sys::daemon::{self, Side};
 use crate::sys::pidfile::{PidFile, PidFileError};
-use crate::sys::{files, log, namespace, notify_socket::ServiceManager, signals};
+use crate::sys::{files, log, memory, namespace, notify_socket::ServiceManager, signals};
 
 /// The version of keepalived whose behaviour this is.
 pub const KEEPALIVED_VERSION: &str = "2.4.3";
@@ -37,8 +37,6 @@ pub struct Start {
     pub names: Names,
     /// What else the configuration depends on.
     pub origin: Origin,
-    /// The configuration.
-    pub read: Read,
     /// Held for life.
     pub pid_file: PidFile,
     /// Those of the children that may run.
@@ -51,9 +49,10 @@ pub struct Start {
 
 /// Runs the daemon; gives the program's exit status.
 pub fn daemon(options: Options, argv: Vec<OsString>) -> u8 {
+    memory::keep_little();
     start_log(&options, None, "Keepalived", &Names::default());
     let status = match prepare(options, argv) {
-        Ok(start) => background(start),
+        Ok((start, read)) => background(start, read),
         Err(status) => status,
     };
     log::flush(Duration::from_secs(1));
@@ -74,7 +73,7 @@ pub fn start_log(options: &Options, kind: Option<Kind>, ident: &str, names: &Nam
 }
 
 /// Everything up to the fork. An error is the exit status; its reason is in the log.
-fn prepare(options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
+fn prepare(options: Options, argv: Vec<OsString>) -> Result<(Start, Read), u8> {
     info!("Starting Keepalived {}", version());
     if let Ok(system) = nix::sys::utsname::uname() {
         let [name, release, version] =
@@ -112,7 +111,7 @@ fn prepare(options: Options, argv: Vec<OsString>) -> Result<Start, u8> {
     let core_pattern = set_core_dumps(&options);
     let directories = directories(&options, &names)?;
     let (pid_file, child_pid_files) = pid_files(&options, &names)?;
-    Ok(Start { options, argv, names, origin, read, pid_file, child_pid_files, directories, core_pattern })
+    Ok((Start { options, argv, names, origin, pid_file, child_pid_files, directories, core_pattern }, read))
 }
 
 fn libc_einval() -> u32 {
@@ -252,7 +251,7 @@ fn pid_files(options: &Options, names: &Names) -> Result<PidFiles, u8> {
 }
 
 /// Forks unless told not to, and runs the parent.
-fn background(mut start: Start) -> u8 {
+fn background(mut start: Start, read: Read) -> u8 {
     let mut tell = None;
     if start.options.fork {
         match daemon::detach() {
@@ -270,7 +269,7 @@ fn background(mut start: Start) -> u8 {
     }
     signals::ignore_others();
     daemon::adopt_orphans();
-    set_process_name(start.read.loaded.config.global.process_names.parent.as_deref(), &start.argv);
+    set_process_name(read.loaded.config.global.process_names.parent.as_deref(), &start.argv);
     if let Err(error) = start.pid_file.write(std::process::id()) {
         error!("{error}");
         return 1;
@@ -278,7 +277,7 @@ fn background(mut start: Start) -> u8 {
     if let Some(pipe) = tell {
         daemon::stands(pipe);
     }
-    parent::run(start)
+    parent::run(start, read)
 }
 
 /// The configured name, else the name we were started under: `/proc/self/exe` would make it `exe`.

@@ -40,6 +40,8 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(3);
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
 /// For what waits for the disk.
 const DISK_PATIENCE: Duration = Duration::from_millis(500);
+/// Room that is kept from turn to turn: a start or a takeover of many instances needs far more, once.
+const KEPT_ACTIONS: usize = 256;
 /// The exit status that says "no permission"; restarting would not help.
 const NO_PERMISSION: u8 = 4;
 /// Open files that are no sockets of instances.
@@ -313,6 +315,13 @@ impl Process {
         self.is_started = true;
         self.node.handle(Input::Startup, clock::now(), &mut self.actions);
         self.perform_all();
+        eprintln!(
+            "action {} event {} inst {} model {}",
+            size_of::<Action>(),
+            size_of::<report::Event>(),
+            0,
+            size_of::<crate::model::Instance>()
+        );
         if self.ends.is_none() {
             self.parent.send(&FromChild::Ready);
         }
@@ -327,6 +336,7 @@ impl Process {
             let mut actions = std::mem::take(&mut self.actions);
             actions.drain(..).for_each(|action| self.perform(action));
             if self.actions.is_empty() {
+                actions.shrink_to(KEPT_ACTIONS);
                 self.actions = actions;
             }
             self.send_adverts();

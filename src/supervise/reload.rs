@@ -44,7 +44,8 @@ fn needs_restart(running: &Global, new: &Global) -> Vec<&'static str> {
 pub fn changes(running: &Config, new: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     let (old_vrrp, new_vrrp) = (&running.vrrp, &new.vrrp);
-    by_name(&old_vrrp.instances, &new_vrrp.instances, |i| &i.name, "vrrp_instance", instance_changes, &mut lines);
+    let instance = |old: &Arc<Instance>, new: &Arc<Instance>| instance_changes(old, new);
+    by_name(&old_vrrp.instances, &new_vrrp.instances, |i| &i.name, "vrrp_instance", instance, &mut lines);
     let script = |_: &Script, _: &Script| vec!["changed".to_owned()];
     by_name(&old_vrrp.scripts, &new_vrrp.scripts, |s| &s.name, "vrrp_script", script, &mut lines);
     if running.global != new.global {

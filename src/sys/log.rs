@@ -1,6 +1,6 @@
 //! Log lines: a bounded queue to a thread of its own, so that a stopped reader never holds up the loop.
 //!
-//! `tracing` events come in through [`Layer`]; the thread writes them to `/dev/log`, the console and a file. When the
+//! `tracing` events come in through [`Collector`]; the thread writes them to `/dev/log`, the console and a file. When the
 //! queue is full the newest debug line goes first; role changes ([`ROLE`]) stay longest. What is lost is counted, and
 //! one line says how many.
 #![allow(unsafe_code)]
@@ -16,14 +16,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, SubscriberExt};
 
 /// The tracing target of lines that are kept when everything else is dropped: role changes, child deaths.
 pub const ROLE: &str = "role";
 
 /// Lines that wait at most.
 const QUEUE: usize = 4_096;
+/// Lines there is always room for.
+const KEPT: usize = 64;
 /// Lines that wait at most when all of them are about roles.
 const ROLE_QUEUE: usize = 4 * QUEUE;
 
@@ -128,9 +131,9 @@ pub fn init(settings: Settings) {
             settings: Mutex::new(settings),
         })
     });
-    let layer = Layer { shared: Arc::clone(shared), level };
+    let collector = Collector { shared: Arc::clone(shared), level };
     // A second call changes nothing: the first one's settings stand.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+    let _ = tracing::subscriber::set_global_default(collector);
 }
 
 /// Changes the ident, which names the network namespace and the instance once they are known.
@@ -171,6 +174,7 @@ fn write_for_ever(shared: &Shared) {
         let mut queue = lock(&shared.queue);
         while queue.lines.is_empty() {
             queue.writing = false;
+            queue.lines.shrink_to(KEPT);
             shared.drained.notify_all();
             queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
@@ -188,23 +192,23 @@ fn write_for_ever(shared: &Shared) {
     }
 }
 
-/// The `tracing` end of the queue.
+/// The `tracing` end of the queue. There are no spans: a registry of them would be a third of a small daemon's memory.
 #[derive(Debug)]
-struct Layer {
+struct Collector {
     shared: Arc<Shared>,
     level: Level,
 }
 
-impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
-    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+impl Subscriber for Collector {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= self.level
     }
 
-    fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
+    fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(self.level.into())
     }
 
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+    fn event(&self, event: &Event<'_>) {
         let mut text = Text::default();
         event.record(&mut text);
         let metadata = event.metadata();
@@ -221,6 +225,18 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
         lock(&self.shared.queue).push(line);
         self.shared.filled.notify_one();
     }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 /// The sentence of an event; its fields are for other readers.

@@ -13,6 +13,7 @@ pub mod log;
 pub mod machine;
 pub mod mailbox;
 pub mod memfd;
+pub mod memory;
 mod mmsg;
 pub mod namespace;
 pub mod neighbours;

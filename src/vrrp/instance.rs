@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::addr::{Family, IfName};
 use crate::model::vrrp::{Destination, InitialState, OldUnicastChecksum, Version};
-use crate::model::{self, InstanceId, Notify, Vrrp};
+use crate::model::{self, InstanceId, Vrrp};
 use crate::time::{Centis, Duration, Instant};
 use crate::track::{script, weight};
 
@@ -45,7 +45,6 @@ impl Context<'_> {
 pub(crate) struct Instance {
     pub(crate) id: InstanceId,
     pub(crate) config: Arc<model::Instance>,
-    pub(super) notify: Arc<Notify>,
     pub(crate) state: State,
     pub(crate) reasons: Vec<FaultReason>,
     /// Base plus all weights.
@@ -152,11 +151,10 @@ impl LogLimits {
 }
 
 impl Instance {
-    pub(crate) fn new(id: InstanceId, config: &model::Instance) -> Self {
+    pub(crate) fn new(id: InstanceId, config: &Arc<model::Instance>) -> Self {
         Self {
             id,
-            config: Arc::new(config.clone()),
-            notify: Arc::new(config.notify.clone()),
+            config: Arc::clone(config),
             state: State::Init,
             reasons: Vec::new(),
             total: i32::from(config.priority),
@@ -428,7 +426,7 @@ impl Instance {
             backup.down_at = (backup.down_at + new_length) - backup.length;
             backup.length = new_length;
         }
-        if self.notify.priority_changes {
+        if self.config.notify.priority_changes {
             let what = if self.is_master() { Notified::MasterPriority } else { Notified::BackupPriority };
             self.tell(what, ctx);
         }
@@ -625,7 +623,7 @@ impl Instance {
             self.report_addresses(false, ctx);
         }
         self.state = State::Init;
-        if self.notify.reports_deleted {
+        if self.config.notify.reports_deleted {
             self.tell(Notified::Deleted, ctx);
         } else if !was_fault {
             self.tell(Notified::Fault, ctx);
@@ -713,14 +711,15 @@ impl Instance {
 
     /// Takes another configuration over, keeping state, statistics and cadence. Says whether anything changed that
     /// adverts or timers depend on.
-    pub(crate) fn reconfigure(&mut self, id: InstanceId, config: &model::Instance, now: Instant) -> bool {
+    pub(crate) fn reconfigure(&mut self, id: InstanceId, config: &Arc<model::Instance>, now: Instant) -> bool {
         self.id = id;
         self.log.logged = 0;
-        if *self.config == *config {
+        if self.config == *config {
+            // Equal, but not the same: the old configuration's memory goes with it.
+            self.config = Arc::clone(config);
             return false;
         }
-        let old = std::mem::replace(&mut self.config, Arc::new(config.clone()));
-        self.notify = Arc::new(config.notify.clone());
+        let old = std::mem::replace(&mut self.config, Arc::clone(config));
         self.encoder.forget();
         if old.old_unicast_checksum != config.old_unicast_checksum || old.version != config.version {
             self.old_checksum = config.old_unicast_checksum == OldUnicastChecksum::Always;
@@ -783,7 +782,7 @@ impl Instance {
             name: Arc::clone(&self.config.name),
             what,
             priority: self.effective,
-            notify: Arc::clone(&self.notify),
+            notify: Arc::clone(&self.config.notify),
         }));
     }
 

@@ -149,7 +149,7 @@ impl Node {
         let desired = configs.iter().flat_map(|(id, config)| config.held_addresses().map(|va| (*id, va)));
         let replaced = self.holdings.replace(desired, &self.links, out);
         for (link, address) in replaced.removed {
-            let had = |config: &&model::Instance| config.held_addresses().any(|va| va.cidr == address);
+            let had = |config: &&Arc<model::Instance>| config.held_addresses().any(|va| va.cidr == address);
             let (Some(link), Some(config)) = (self.links.name_of(link), old.instances.iter().find(had)) else {
                 continue;
             };

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::io::{Action, Holding, Input, Link, Notified, PacketMeta, Role, Snapshot, SocketKey, SocketScope, Wake};
 use super::{Node, report::Event};
 use crate::addr::{Cidr, Family, IfIndex, IfName, Mac};
+use crate::model::InstanceId;
 use crate::model::vrrp::{
     AddressFlags, Authentication, Destination, Garp, InitialState, Instance, OldUnicastChecksum, Version,
     VirtualAddress, Vrrp,
 };
-use crate::model::{InstanceId, Notify};
 use crate::time::{Centis, Duration, Instant};
 use crate::wire::ipv4::Header;
 use crate::wire::vrrp::{Body, Checksum, emit};
@@ -90,7 +90,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
         old_unicast_checksum: OldUnicastChecksum::Auto,
         promote_secondaries: false,
         kernel_rx_buf_size: None,
-        notify: Notify::default(),
+        notify: Arc::default(),
         config_fault: None,
     }
 }
@@ -124,6 +124,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn start(instances: Vec<Instance>) -> Self {
+        let instances = instances.into_iter().map(Arc::new).collect();
         Self::start_on(Vrrp { instances, ..Vrrp::default() }, &machine())
     }
 

@@ -1,5 +1,6 @@
 //! A whole scenario from a seed: routers, options, weather, and what is done to them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keepalived_rs::addr::{Family, IfIndex};
@@ -50,7 +51,7 @@ impl Chaos {
             Self::Recreate(id) => lan.recreate_link(id),
             Self::Reload(id, config) => lan.reload(id, *config),
             Self::Steal(id) => {
-                let stolen = lan.routers[id].config.instances.iter().flat_map(Instance::held_addresses).next().cloned();
+                let stolen = lan.routers[id].config.instances.iter().flat_map(|i| i.held_addresses()).next().cloned();
                 if let Some(va) = stolen
                     && let Some(index) = lan.routers[id].kernel.index_of(va.interface)
                     && lan.routers[id].paused.is_none()
@@ -237,7 +238,7 @@ fn configure(rng: &mut Rng, shared: &[Shared], owners: &[Option<usize>], id: usi
         if !config.scripts.is_empty() && rng.chance(70) {
             instance.track_scripts.push(setup::tracks(0, rng.pick(&[0, 0, 20, -60])));
         }
-        config.instances.push(instance);
+        config.instances.push(Arc::new(instance));
     }
     config
 }

@@ -1,5 +1,6 @@
 //! What must never happen, and what must have happened when the weather has been fine for a while.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keepalived_rs::addr::Family;
@@ -102,7 +103,7 @@ fn addresses(router: &Router) {
     for config in &router.config.instances {
         for va in config.held_addresses() {
             let Some(index) = router.kernel.index_of(va.interface) else { continue };
-            let wants = |(instance, role): (&Instance, &Role)| {
+            let wants = |(instance, role): (&Arc<Instance>, &Role)| {
                 *role == Role::Master && instance.held_addresses().any(|other| other.cidr == va.cidr)
             };
             let wanted = router.config.instances.iter().zip(&router.roles).any(wants);

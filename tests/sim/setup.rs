@@ -9,7 +9,7 @@ use keepalived_rs::model::vrrp::{
     AddressFlags, Authentication, Destination, Garp, InitialState, Instance, OldUnicastChecksum, Peer, Unicast,
     Version, VirtualAddress, Vrrp,
 };
-use keepalived_rs::model::{Notify, Script, ScriptCommand, ScriptId, TrackInterface, TrackScript, Weight};
+use keepalived_rs::model::{Script, ScriptCommand, ScriptId, TrackInterface, TrackScript, Weight};
 use keepalived_rs::time::Centis;
 use keepalived_rs::vrrp::io::Link;
 
@@ -123,7 +123,7 @@ pub(crate) fn instance(priority: u8) -> Instance {
         old_unicast_checksum: OldUnicastChecksum::Auto,
         promote_secondaries: false,
         kernel_rx_buf_size: None,
-        notify: Notify::default(),
+        notify: Arc::default(),
         config_fault: None,
     }
 }
@@ -134,6 +134,7 @@ pub(crate) fn unicast(peers: &[IpAddr]) -> Destination {
 }
 
 pub(crate) fn vrrp(instances: Vec<Instance>) -> Vrrp {
+    let instances = instances.into_iter().map(Arc::new).collect();
     Vrrp { instances, ..Vrrp::default() }
 }
 

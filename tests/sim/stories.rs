@@ -1,5 +1,6 @@
 //! Named scenarios. A letter and two digits name the keepalived bug that the story was once about.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keepalived_rs::addr::{Cidr, Family};
@@ -715,7 +716,7 @@ fn b10_an_address_that_moves_from_a_removed_instance_to_another_is_never_gone() 
     let mut lan = settled(vec![two([51, 52], ["10.0.0.100/24", "10.0.0.101/24"])]);
     let mut after = two([51, 52], ["10.0.0.100/24", "10.0.0.101/24"]);
     after.instances.truncate(1);
-    after.instances[0].addresses.push(vip("10.0.0.101/24"));
+    Arc::make_mut(&mut after.instances[0]).addresses.push(vip("10.0.0.101/24"));
     let from = lan.now;
     lan.reload(A, after);
     assert_eq!(count(&lan, A, from, |action| matches!(action, Action::RemoveAddress(_))), 0);
@@ -750,7 +751,7 @@ fn b13_removing_one_of_three_instances_touches_neither_of_the_others() {
     };
     let mut lan = settled(vec![three(), {
         let mut backup = three();
-        backup.instances.iter_mut().for_each(|instance| instance.priority = 100);
+        backup.instances.iter_mut().for_each(|instance| Arc::make_mut(instance).priority = 100);
         backup
     }]);
     let mut after = three();
@@ -774,7 +775,7 @@ fn b13_removing_one_of_three_instances_touches_neither_of_the_others() {
 
 #[test]
 fn notify_deleted_makes_it_deleted() {
-    let mut lan = settled(vec![with(200, |instance| instance.notify.reports_deleted = true)]);
+    let mut lan = settled(vec![with(200, |instance| Arc::make_mut(&mut instance.notify).reports_deleted = true)]);
     let from = lan.now;
     lan.reload(A, vrrp(Vec::new()));
     assert_eq!(told(&lan, A, from), [Notified::Deleted]);
@@ -1042,7 +1043,7 @@ fn c08_a_reload_while_a_tracked_interface_is_down_adds_up_again() {
 fn b16_an_interface_that_comes_up_while_a_script_runs_for_the_first_time() {
     let mut config = scripted(200, &[0]);
     config.scripts[0].timeout = secs(5);
-    config.instances[0].track_interfaces.push(tracks_link("eth1", 0));
+    Arc::make_mut(&mut config.instances[0]).track_interfaces.push(tracks_link("eth1", 0));
     let mut lan = lan_of(vec![config]);
     lan.routers[A].scripts = vec![ScriptModel { takes: secs(2), ..GOOD }];
     lan.routers[A].kernel.link_down(ETH1);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use super::Context;
 use super::address;
@@ -123,7 +124,7 @@ impl<'a> Work<'a> {
             old_unicast_checksum: draft.old_unicast_checksum.unwrap_or(OldUnicastChecksum::Auto),
             promote_secondaries: draft.promote_secondaries.is_some(),
             kernel_rx_buf_size: draft.kernel_rx_buf_size,
-            notify,
+            notify: Arc::new(notify),
             config_fault: self.fault,
         })
     }

@@ -158,7 +158,11 @@ fn vrrp(context: &Context<'_>, scripts: &mut Scripts<'_>, diagnostics: &mut Diag
         }
     }
     let scripts = trackers::keep_used(draft, tracked, &used, &mut instances, diagnostics);
+    // Not collected: that would keep the room of the larger elements.
+    let mut shared = Vec::with_capacity(instances.len());
     let micros = Duration::from_micros;
+    let debounce = debounce(context, &instances, diagnostics);
+    shared.extend(instances.into_iter().map(Arc::new));
     Vrrp {
         pacing: pacing(context, diagnostics),
         default_pacing: Pacing {
@@ -166,13 +170,13 @@ fn vrrp(context: &Context<'_>, scripts: &mut Scripts<'_>, diagnostics: &mut Diag
             gna_interval: micros(draft.global.gna_interval),
             group: None,
         },
-        debounce: debounce(context, &instances, diagnostics),
+        debounce,
         startup_delay: micros(draft.global.startup_delay),
         delay_after_boot: micros(draft.global.delay_after_boot),
         log_unknown_vrids: draft.global.log_unknown_vrids,
         receive_buffer: global::receive_buffer(&draft.global),
         dynamic_interfaces: context.dynamic,
-        instances,
+        instances: shared,
         scripts,
     }
 }

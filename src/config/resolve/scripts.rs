@@ -216,11 +216,11 @@ impl<'a> Scripts<'a> {
     /// The scripts of an instance or a group.
     pub(super) fn notify(&mut self, name: &str, draft: &NotifyDraft, diagnostics: &mut Diagnostics) -> Notify {
         let global = self.global;
-        let mut found: BTreeMap<&str, ScriptCommand> = BTreeMap::new();
+        let mut found: BTreeMap<&str, Box<ScriptCommand>> = BTreeMap::new();
         for (keyword, line) in &draft.scripts {
             let what = format!("({name}) {keyword}");
             if let Some(command) = self.find(&what, line, None, &global.scripts, Absence::Logged, diagnostics) {
-                found.insert(keyword, command);
+                found.insert(keyword, Box::new(command));
             }
         }
         let smtp_alert = draft.smtp_alert.or(global.smtp_alert_vrrp).or(global.smtp_alert).unwrap_or(false);

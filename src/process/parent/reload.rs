@@ -11,7 +11,7 @@ use crate::model::Config;
 use crate::process::configuration;
 use crate::process::ipc::{CONTROL_VERSION, Reply, ToChild};
 use crate::supervise::reload::{Refusal, changes, refusal};
-use crate::sys::{clock, files, memfd};
+use crate::sys::{clock, files, memory};
 use crate::time::{Duration, Instant};
 
 use super::Parent;
@@ -79,15 +79,15 @@ impl Parent {
         }
         let refusal = refusal(&self.config, &read.loaded.config, &read.loaded.diagnostics);
         let refused = refusal.map(|refusal| self.refusal_text(&refusal, &lines));
-        let bundle = match refused {
+        let sealed = match refused {
             Some(reason) => Err(reason),
-            None => memfd::sealed("configuration", &read.bundle)
-                .map_err(|error| format!("cannot hand the configuration over: {error}")),
+            None => read.seal().map_err(|error| format!("cannot hand the configuration over: {error}")),
         };
-        match bundle {
+        match sealed {
             Err(reason) => self.reload_refused(reason, lines, replies),
-            Ok(bundle) => self.hand_over(read.loaded.config, bundle, lines, replies),
+            Ok((config, bundle)) => self.hand_over(config, bundle, lines, replies),
         }
+        memory::give_back();
     }
 
     fn reload_file(&self) -> Option<PathBuf> {

@@ -11,7 +11,7 @@ use crate::model::Config;
 use crate::process::configuration;
 use crate::process::ipc::FromChild;
 use crate::process::options::Options;
-use crate::sys::{clock, memfd, schedule};
+use crate::sys::{clock, memory, schedule};
 use crate::vrrp::io::Input;
 
 /// A configuration that was read, or why not.
@@ -29,6 +29,7 @@ impl Process {
         let started = thread.spawn(move || {
             schedule::ordinary();
             sender.send(load(bundle, &options));
+            memory::give_back();
         });
         if let Err(error) = started {
             self.take_load(Err(format!("cannot start a thread: {error}")));
@@ -64,7 +65,7 @@ impl Process {
 }
 
 fn load(bundle: OwnedFd, options: &Options) -> Load {
-    let loaded = memfd::read(bundle).and_then(|bytes| configuration::read_bundle(&bytes, options));
+    let loaded = configuration::read_bundle(bundle, options);
     let loaded = loaded.map_err(|error: io::Error| format!("cannot read the configuration: {error}"))?;
     match loaded.diagnostics.start_status() {
         None => Ok(loaded.config),
