@@ -2,8 +2,10 @@
 
 pub mod child;
 pub mod configuration;
+mod fifos;
 pub mod ipc;
 pub mod link;
+mod mail;
 pub mod options;
 pub mod parent;
 pub mod paths;

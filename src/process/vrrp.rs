@@ -1,6 +1,7 @@
 //! The VRRP process: one loop around `vrrp::Node`. It listens, lets the engine decide, and hands on what is to be done;
 //! nothing in it waits for a disk, a log reader, a script or the kernel's locks.
 
+mod notices;
 mod post;
 mod reload;
 mod scripts;
@@ -18,6 +19,7 @@ use crate::process::child::Child;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::paths;
 use crate::process::record::{self, Record};
+use crate::process::vrrp::notices::Notices;
 use crate::process::vrrp::post::Post;
 use crate::process::vrrp::scripts::Scripts;
 use crate::sys::files::Writer;
@@ -50,7 +52,7 @@ const OPEN_FILES: u64 = 64;
 /// Runs the VRRP process; gives its exit status.
 pub fn run(child: Child) -> io::Result<u8> {
     let record_path = child.names.record(&child.options);
-    let scripts = Scripts::start(&child.argv)?;
+    let mut scripts = Scripts::start(&child.argv)?;
     // Threads that may lag behind start before the priority is raised, those that must not start after it.
     let writer = Writer::start()?;
     for problem in schedule::apply(&child.config.global.vrrp_scheduling, "vrrp") {
@@ -62,6 +64,8 @@ pub fn run(child: Child) -> io::Result<u8> {
     debug!("Registering Kernel netlink reflector");
     debug!("Registering Kernel netlink command channel");
     let (kernel, events) = Kernel::start()?;
+    let mut notices = Notices::default();
+    notices.open(&child.config.global.fifos, &mut scripts);
     let mut process = Process {
         node: Node::new(Arc::clone(&child.config.vrrp), 0),
         poller: Poller::new()?,
@@ -73,6 +77,7 @@ pub fn run(child: Child) -> io::Result<u8> {
         parent: Post::new(child.channel),
         heartbeat: child.heartbeat,
         scripts,
+        notices,
         writer: Some(writer),
         record: Record::new(record_path),
         loads: mailbox()?,
@@ -116,6 +121,7 @@ struct Process {
     parent: Post,
     heartbeat: Heartbeat,
     scripts: Scripts,
+    notices: Notices,
     /// None at the very end.
     writer: Option<Writer>,
     record: Record,
@@ -381,7 +387,7 @@ impl Process {
                 }
             }
             Action::SignalScript(run, signal) => self.scripts.signal(run, signal),
-            Action::Notify(notification) => self.scripts.notify(&notification),
+            Action::Notify(notification) => self.notify(&notification),
             Action::Report(event) => {
                 self.roles_changed |= views::is_role_change(&event);
                 self.lines.push(event);
@@ -452,6 +458,7 @@ impl Process {
     /// The end: MASTERs give up, addresses are gone, STOP scripts have had their second.
     fn leave(&mut self) -> io::Result<()> {
         let asked = clock::now();
+        self.notices.end_readers(&mut self.scripts);
         self.node.handle(Input::Shutdown, asked, &mut self.actions);
         if self.options.keep_vrrp {
             let stays = |action: &Action| matches!(action, Action::SendAdvert(_) | Action::RemoveAddress(_));
@@ -483,6 +490,7 @@ impl Process {
             self.record.save(&writer);
             writer.finish(DISK_PATIENCE);
         }
+        std::mem::take(&mut self.notices).finish();
         debug!("stopped within {:?}", clock::now().since(asked));
         Ok(())
     }

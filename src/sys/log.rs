@@ -338,6 +338,16 @@ impl LocalTime {
         format!("{:02}:{:02}:{:02}", self.0.tm_hour, self.0.tm_min, self.0.tm_sec)
     }
 
+    /// `Sat, 21 Nov 2026 01:49:27 +0000`
+    fn mail(&self) -> String {
+        let minutes = self.0.tm_gmtoff / 60;
+        let sign = if minutes < 0 { '-' } else { '+' };
+        let offset = format!("{sign}{:02}{:02}", minutes.abs() / 60, minutes.abs() % 60);
+        let weekday = DAYS[self.0.tm_wday.clamp(0, 6) as usize];
+        let (day, year) = (self.0.tm_mday, i64::from(self.0.tm_year) + 1900);
+        format!("{weekday}, {day:02} {} {year} {} {offset}", self.month(), self.clock())
+    }
+
     /// `Sat Nov 21 01:49:27 2026`: `%c` in the C locale.
     fn long(&self) -> String {
         self.around_clock(&self.clock())
@@ -355,6 +365,11 @@ impl LocalTime {
     fn syslog(&self) -> String {
         format!("{} {:2} {}", self.month(), self.0.tm_mday, self.clock())
     }
+}
+
+/// The date of a point in time as mails show it (RFC 5322 §3.3), with the local offset.
+pub fn mail_date(time: SystemTime) -> String {
+    LocalTime::of(time).mail()
 }
 
 /// The date of a point in time as dumps show it.

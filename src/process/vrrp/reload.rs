@@ -57,9 +57,11 @@ impl Process {
         // What was decided so far speaks of the old configuration's scripts.
         self.perform_all();
         self.config = config;
+        self.notices.open(&self.config.global.fifos, &mut self.scripts);
         let vrrp = Arc::clone(&self.config.vrrp);
         self.node.handle(Input::Reload(&vrrp), clock::now(), &mut self.actions);
         self.perform_all();
+        self.tell_states();
         self.roles_changed = true;
     }
 }

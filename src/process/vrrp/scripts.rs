@@ -61,10 +61,15 @@ impl Scripts {
         }
     }
 
-    fn start_notify(&mut self, command: &ScriptCommand, added: Vec<Vec<u8>>) {
+    pub(super) fn start_notify(&mut self, command: &ScriptCommand, added: Vec<Vec<u8>>) -> u64 {
         self.notifies += 1;
         self.notifying.insert(self.notifies);
         self.post.send(&ToSpawner::Start(Job::Notify(self.notifies), Program::of(command, added)));
+        self.notifies
+    }
+
+    pub(super) fn end_notify(&mut self, number: u64) {
+        self.post.send(&ToSpawner::Signal(Job::Notify(number), nix::libc::SIGTERM));
     }
 
     /// What runs may go on for `limit`; then it is killed, and the spawner ends.

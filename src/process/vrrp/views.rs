@@ -55,7 +55,10 @@ impl Process {
     pub(super) fn status(&self) -> VrrpStatus {
         let now = clock::now();
         let counters = self.sockets.counters();
+        let (sent, lost) = self.notices.mails();
         let rows = [
+            ("mails_sent", sent),
+            ("mails_lost", lost),
             ("netlink_overruns", self.kernel.overruns()),
             ("truncated_packets", counters.truncated),
             ("receive_errors", counters.receive_errors),
