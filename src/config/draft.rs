@@ -1,14 +1,21 @@
 //! What the text said: everything optional, names still text, the place of each value attached. `resolve` makes the
 //! model of it.
 
+mod servers;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+pub use servers::{
+    CheckerDraft, ConnectionDraft, DetailDraft, GroupLine, HttpDraft, RealServerDraft, ServerGroupDraft, ServiceKey,
+    SslDraft, TimingDraft, UrlDraft, VirtualServerDraft,
+};
 
 use super::reader::Spanned;
 use super::script_line::{ScriptLine, UserWords};
 use crate::addr::{Cidr, Family, IfName};
 use crate::diag::{Code, Diagnostics, Span};
-use crate::model::lvs::{FlushOnStop, Timeouts};
+use crate::model::lvs::{FlushOnStop, InitFile, Timeouts};
 use crate::model::vrrp::{AddressFlags, Debounce, InitialState, OldUnicastChecksum, Version};
 
 /// A whole configuration as written.
@@ -42,8 +49,8 @@ pub struct Draft {
     pub server_groups: Vec<ServerGroupDraft>,
     /// `virtual_server`s.
     pub virtual_servers: Vec<VirtualServerDraft>,
-    /// Where the first SSL block is.
-    pub ssl: Option<Span>,
+    /// `SSL`; the last block.
+    pub ssl: Option<SslDraft>,
 }
 
 /// `global_defs`, as far as it is built or judged.
@@ -52,7 +59,7 @@ pub struct GlobalDraft {
     /// `net_namespace`
     pub net_namespace: Option<Spanned<String>>,
     /// `net_namespace_ipvs`
-    pub net_namespace_ipvs: Option<Span>,
+    pub net_namespace_ipvs: Option<Spanned<String>>,
     /// `instance`
     pub instance: Option<Spanned<String>>,
     /// `use_pid_dir`
@@ -274,6 +281,23 @@ pub struct SyncDaemonDraft {
     pub interface: Spanned<IfName>,
     /// The instance it follows.
     pub instance: Option<Spanned<String>>,
+    /// `id`
+    pub id: Option<u8>,
+    /// `maxlen`
+    pub max_len: Option<u16>,
+    /// `port`
+    pub port: Option<u16>,
+    /// `ttl`
+    pub ttl: Option<u8>,
+    /// `group`
+    pub group: Option<IpAddr>,
+}
+
+impl SyncDaemonDraft {
+    /// A daemon of which only the interface is known.
+    pub const fn new(interface: Spanned<IfName>) -> Self {
+        Self { interface, instance: None, id: None, max_len: None, port: None, ttl: None, group: None }
+    }
 }
 
 /// `garp_*` of an instance or of everything.
@@ -386,6 +410,8 @@ pub struct InstanceDraft {
     pub promote_secondaries: Option<Span>,
     /// `kernel_rx_buf_size`
     pub kernel_rx_buf_size: Option<u32>,
+    /// `lvs_sync_daemon_interface`
+    pub sync_daemon: Option<Spanned<IfName>>,
     /// `notify*`
     pub notify: NotifyDraft,
     /// `use_vmac`
@@ -447,6 +473,7 @@ impl InstanceDraft {
             v3_checksum_as_v2: None,
             promote_secondaries: None,
             kernel_rx_buf_size: None,
+            sync_daemon: None,
             notify: NotifyDraft::default(),
             use_vmac: None,
             use_vmac_addr: false,
@@ -672,6 +699,10 @@ pub struct TrackerDraft {
     pub target: Option<Spanned<String>>,
     /// `weight`
     pub weight: Option<i16>,
+    /// `weight N reverse`
+    pub reverse: bool,
+    /// `init_file`
+    pub init: Option<InitFile>,
     /// `quorum`
     pub quorum: Option<Spanned<u32>>,
     /// `quorum_max`
@@ -753,119 +784,4 @@ pub struct GarpGroupDraft {
     pub gna_interval: Option<u64>,
     /// Its interfaces.
     pub interfaces: Vec<Spanned<IfName>>,
-}
-
-/// A `virtual_server_group`.
-#[derive(Clone, Debug)]
-pub struct ServerGroupDraft {
-    /// Its name.
-    pub name: Spanned<String>,
-    /// Usable entries by family: IPv4, IPv6, unsaid.
-    pub entries: [usize; 3],
-    /// Whether an address entry has no port.
-    pub portless: bool,
-}
-
-/// Which service a `virtual_server` is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServiceKey {
-    /// An address and a port.
-    Address(IpAddr, u16),
-    /// A firewall mark.
-    Mark(u32),
-    /// A `virtual_server_group`.
-    Group(String),
-}
-
-/// A `virtual_server`, as far as its cross checks go.
-#[derive(Clone, Debug)]
-pub struct VirtualServerDraft {
-    /// Which service.
-    pub key: Spanned<ServiceKey>,
-    /// Family, where something fixed it.
-    pub family: Option<Family>,
-    /// `protocol`
-    pub protocol: Option<Spanned<String>>,
-    /// `lb_algo`
-    pub scheduler: Option<String>,
-    /// `lb_kind` of the service.
-    pub method: Option<&'static str>,
-    /// `ops`
-    pub ops: Option<Span>,
-    /// `ha_suspend`
-    pub ha_suspend: Option<Span>,
-    /// `persistence_timeout` or `persistence_granularity` was given.
-    pub persistent: bool,
-    /// `weight`
-    pub weight: Option<u32>,
-    /// `quorum`
-    pub quorum: Option<Spanned<u32>>,
-    /// `hysteresis`
-    pub hysteresis: Option<Spanned<u32>>,
-    /// `sorry_server`
-    pub sorry: Option<RealServerDraft>,
-    /// `real_server`s.
-    pub servers: Vec<RealServerDraft>,
-    /// Scripts of the service.
-    pub notify: NotifyDraft,
-}
-
-/// A `real_server` or `sorry_server`.
-#[derive(Clone, Debug)]
-pub struct RealServerDraft {
-    /// Its address.
-    pub address: Spanned<IpAddr>,
-    /// Its port; 0 is the service's.
-    pub port: u16,
-    /// `weight`
-    pub weight: Option<u32>,
-    /// `lvs_method`, or the service's at this point of the file.
-    pub method: Option<&'static str>,
-    /// Scripts of the server.
-    pub notify: NotifyDraft,
-    /// Its checkers.
-    pub checkers: Vec<CheckerDraft>,
-}
-
-/// A checker.
-#[derive(Clone, Debug)]
-pub struct CheckerDraft {
-    /// Its keyword.
-    pub kind: Spanned<&'static str>,
-    /// The real server it is of.
-    pub server: Spanned<IpAddr>,
-    /// `connect_ip`
-    pub connect_ip: Option<Spanned<IpAddr>>,
-    /// `bindto`
-    pub bindto: Option<Spanned<IpAddr>>,
-    /// `bind_if` was given.
-    pub bind_if: bool,
-    /// `misc_path`
-    pub script: Option<Box<ScriptLine>>,
-    /// `user`
-    pub user: Option<Box<UserWords>>,
-    /// Usable `url`s.
-    pub urls: usize,
-    /// What it looks up: `track_file`, `name`.
-    pub target: Option<Spanned<String>>,
-    /// `min_reply_length` and `max_reply_length`.
-    pub lengths: (Option<Spanned<u32>>, Option<u32>),
-    /// How many `track_file`s and `bfd_instance`s had been defined before it.
-    pub defined_before: (usize, usize),
-}
-
-/// A `url`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UrlDraft {
-    /// `path` was given.
-    pub has_path: bool,
-    /// `digest` was given.
-    pub has_digest: bool,
-}
-
-impl RealServerDraft {
-    /// A server of which only the address is known.
-    pub fn new(address: Spanned<IpAddr>, port: u16, method: Option<&'static str>) -> Self {
-        Self { address, port, weight: None, method, notify: NotifyDraft::default(), checkers: Vec::new() }
-    }
 }

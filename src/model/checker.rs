@@ -8,6 +8,9 @@ use crate::addr::IfName;
 use crate::model::ScriptCommand;
 use crate::time::Duration;
 
+/// How SMTP_CHECK greets where nothing else is said.
+pub const HELO_NAME: &str = "smtpchecker.keepalived.org";
+
 /// One checker of a real server, with everything it inherits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checker {

@@ -27,7 +27,8 @@ pub struct Lvs {
     pub rs_init_notifies: bool,
     /// `no_checker_emails`: mail only where the real server came or went.
     pub no_checker_emails: bool,
-    /// `net_namespace_ipvs`: the network namespace whose IPVS table is meant.
+    /// `net_namespace_ipvs`: the network namespace whose IPVS table is meant; empty is the default one, none the
+    /// process's own.
     pub net_namespace: Option<String>,
     /// Global `SSL { }`: what SSL_GET shows to a server that asks for a certificate.
     pub ssl: Ssl,
@@ -152,7 +153,7 @@ pub struct VirtualServer {
 /// One entry of a `virtual_server_group`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupEntry {
-    /// Addresses from the first to the last, both included; of one family.
+    /// Addresses from the first to the last, both included; of one family, at most [`GroupEntry::MOST`].
     Addresses {
         /// The first.
         first: IpAddr,
@@ -168,6 +169,20 @@ pub enum GroupEntry {
         /// The mark.
         mark: u32,
     },
+}
+
+impl GroupEntry {
+    /// One line of a group is at most so many services.
+    pub const MOST: u32 = 65_536;
+
+    /// Whether a line from `first` to `last` is no more services than [`Self::MOST`].
+    pub fn is_bounded(first: IpAddr, last: IpAddr) -> bool {
+        let number = |address| match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        number(last).saturating_sub(number(first)) < Self::MOST.into()
+    }
 }
 
 /// `persistence_timeout` and what goes with it.
@@ -239,8 +254,8 @@ pub enum TunnelChecksum {
 pub struct RealServer {
     /// Its address.
     pub address: IpAddr,
-    /// The port of its entry in the kernel under a plain virtual server; 0 where it follows from the service: under a
-    /// mark, and in a group unless `forwarding` is NAT.
+    /// The port of its entry in the kernel under a plain virtual server; under a mark 0 unless `forwarding` is NAT. In a
+    /// group it is as written, 0 where it is not: what is no NAT has the port of the entry in the kernel, whatever this is.
     pub port: u16,
     /// Configured weight, 0 to 2,147,483,647.
     pub weight: u32,

@@ -1,6 +1,6 @@
 //! `virtual_server`, `real_server`, `virtual_server_group`, `SSL`, `lvs_sync_daemon`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::checkers::{
     BFD_CHECK, DNS_CHECK, FILE_CHECK, HTTP_GET, MISC_CHECK, PING_CHECK, SMTP_CHECK, SSL_GET, TCP_CHECK, UDP_CHECK,
@@ -9,17 +9,26 @@ use super::vrrp::notify;
 use super::{Block, Entry, Value, block, flag, number, option, option_value, script, seconds, switch, value};
 use crate::addr::Family;
 use crate::config::draft::{
-    CheckerDraft, GlobalDraft, NotifyDraft, RealServerDraft, ServerGroupDraft, ServiceKey, SyncDaemonDraft,
+    CheckerDraft, GlobalDraft, GroupLine, RealServerDraft, ServerGroupDraft, ServiceKey, SslDraft, SyncDaemonDraft,
     VirtualServerDraft,
 };
 use crate::config::reader::{Given, Reader, Spanned};
 use crate::config::tree::Word;
 use crate::config::value as values;
-use crate::diag::Code;
+use crate::diag::{Code, Span};
+use crate::model::lvs::{Forwarding, Granularity, GroupEntry, Protocol, Tunnel, TunnelChecksum};
+use crate::time::Duration;
 
 const U31: i64 = 2_147_483_647;
 const U32: i64 = 4_294_967_295;
 const OPEN: u64 = i64::MAX as u64;
+
+/// Persistence where a number is not given, in seconds.
+pub const DEFAULT_PERSISTENCE: u32 = 360;
+/// `IP_VS_SVC_F_SCHED1` to `3`.
+const FLAG_1: u32 = 0x08;
+const FLAG_2: u32 = 0x10;
+const FLAG_3: u32 = 0x20;
 
 const SCHEDULERS: &[&str] =
     &["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq", "twos"];
@@ -30,78 +39,90 @@ pub static VIRTUAL_SERVER: Block<VirtualServerDraft> = Block {
     keywords: &[
         value("ip_family", Value::OneOf(&["inet", "inet6"]), "family of a service that is a firewall mark")
             .default("that of its servers, else inet")
-            .keep(ip_family),
-        value("lb_algo", Value::OneOf(SCHEDULERS), "how connections are spread")
-            .default("wlc")
-            .keep(|s, g, _| s.scheduler = text(g)),
-        value("lvs_sched", Value::OneOf(SCHEDULERS), "lb_algo by another name")
-            .default("wlc")
-            .keep(|s, g, _| s.scheduler = text(g)),
+            .then(ip_family),
+        value("lb_algo", Value::OneOf(SCHEDULERS), "how connections are spread").default("wlc").then(scheduler),
+        value("lvs_sched", Value::OneOf(SCHEDULERS), "lb_algo by another name").default("wlc").then(scheduler),
         flag("hashed", "without effect").obsolete().later(),
-        flag("ops", "schedule each packet for itself, UDP only").keep(|s, g, _| s.ops = Some(g.line.keyword.span)),
-        flag("flag-1", "first flag of the scheduler").later(),
-        flag("flag-2", "second flag of the scheduler").later(),
-        flag("flag-3", "third flag of the scheduler").later(),
-        flag("sh-port", "hash the port, too; after lb_algo sh").keep(scheduler_flag),
-        flag("sh-fallback", "take another server where the hashed one is down; after lb_algo sh").keep(scheduler_flag),
-        flag("mh-port", "hash the port, too; after lb_algo mh").keep(scheduler_flag),
-        flag("mh-fallback", "take another server where the hashed one is down; after lb_algo mh").keep(scheduler_flag),
+        flag("ops", "schedule each packet for itself, UDP only").then(|s, g, _| s.ops = Some(g.line.keyword.span)),
+        flag("flag-1", "first flag of the scheduler").then(|s, _, _| s.scheduler_flags |= FLAG_1),
+        flag("flag-2", "second flag of the scheduler").then(|s, _, _| s.scheduler_flags |= FLAG_2),
+        flag("flag-3", "third flag of the scheduler").then(|s, _, _| s.scheduler_flags |= FLAG_3),
+        flag("sh-port", "hash the port, too; after lb_algo sh").then(|s, g, r| scheduler_flag(FLAG_2, s, g, r)),
+        flag("sh-fallback", "take another server where the hashed one is down; after lb_algo sh")
+            .then(|s, g, r| scheduler_flag(FLAG_1, s, g, r)),
+        flag("mh-port", "hash the port, too; after lb_algo mh").then(|s, g, r| scheduler_flag(FLAG_2, s, g, r)),
+        flag("mh-fallback", "take another server where the hashed one is down; after lb_algo mh")
+            .then(|s, g, r| scheduler_flag(FLAG_1, s, g, r)),
         method("lb_kind", "how packets reach the servers")
             .default("NAT")
-            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method)),
+            .then(|s, g, r| s.method = forwarding(s.method, g, r)),
         method("lvs_method", "lb_kind by another name")
             .default("NAT")
-            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method)),
+            .then(|s, g, r| s.method = forwarding(s.method, g, r)),
         value("persistence_engine", Value::CutText(15), "what tells that a client is the same, such as sip")
             .default("none")
-            .later(),
+            .then(|s, g, _| s.persistence_engine = text(g)),
         number("persistence_timeout", 1, 2_678_400, "how long a client stays with its server")
             .default("off; 360 without a number")
             .unit("seconds")
             .optional()
-            .keep(|s, _, _| s.persistent = true),
+            .then(|s, g, _| s.persistence_timeout = Some(g.plain().unwrap_or(DEFAULT_PERSISTENCE))),
         value("persistence_granularity", Value::Words("<netmask>|<number 1 to 128>"), "clients that count as one")
             .default("each for itself")
-            .keep(granularity),
+            .then(granularity),
         value("protocol", Value::OneOfAnyCase(&["TCP", "UDP", "SCTP"]), "protocol of the service")
             .default("UDP")
-            .keep(|s, g, _| s.protocol = g.text()),
+            .then(protocol),
         flag("ha_suspend", "do not check while the address is not here")
-            .keep(|s, g, _| s.ha_suspend = Some(g.line.keyword.span)),
-        number("retry", 1, U32, "tries before a check fails").default("that of the checker").unit("attempts").later(),
-        seconds("delay_before_retry", 0, OPEN, "pause between two tries").default("that of the checker").later(),
-        seconds("warmup", 0, OPEN, "longest random wait before the first check").default("delay_loop").later(),
-        seconds("connect_timeout", 1, 4_294_967_295, "how long connecting may take").default("5").later(),
-        seconds("delay_loop", 1, OPEN, "pause between two checks").default("60").later(),
-        flag("inhibit_on_failure", "a failed server stays with weight 0").later(),
-        flag("alpha", "servers count as down until checked").later(),
-        flag("omega", "run notify_down and quorum_down at the end").later(),
-        script("quorum_up", "run when there are enough servers").keep(|s, g, r| notify(&mut s.notify, g, r)),
-        script("quorum_down", "run when there are no longer enough").keep(|s, g, r| notify(&mut s.notify, g, r)),
+            .then(|s, g, _| s.ha_suspend = Some(g.line.keyword.span)),
+        number("retry", 1, U32, "tries before a check fails")
+            .default("that of the checker")
+            .unit("attempts")
+            .then(|s, g, _| s.timing.retry = g.plain()),
+        seconds("delay_before_retry", 0, OPEN, "pause between two tries")
+            .default("that of the checker")
+            .then(|s, g, _| s.timing.delay_before_retry = micros(g)),
+        seconds("warmup", 0, OPEN, "longest random wait before the first check")
+            .default("delay_loop")
+            .then(|s, g, _| s.timing.warmup = micros(g)),
+        seconds("connect_timeout", 1, 4_294_967_295, "how long connecting may take")
+            .default("5")
+            .then(|s, g, _| s.timing.connect_timeout = micros(g)),
+        seconds("delay_loop", 1, OPEN, "pause between two checks")
+            .default("60")
+            .then(|s, g, _| s.timing.delay_loop = micros(g)),
+        flag("inhibit_on_failure", "a failed server stays with weight 0").then(|s, _, _| s.inhibit = true),
+        flag("alpha", "servers count as down until checked").then(|s, _, _| s.timing.alpha = Some(true)),
+        flag("omega", "run notify_down and quorum_down at the end").then(|s, _, _| s.omega = true),
+        script("quorum_up", "run when there are enough servers").then(|s, g, r| notify(&mut s.notify, g, r)),
+        script("quorum_down", "run when there are no longer enough").then(|s, g, r| notify(&mut s.notify, g, r)),
         number("quorum", 1, U32, "weight of live servers that is enough")
             .default("1")
             .or_use(1)
-            .keep(|s, g, _| s.quorum = g.number()),
-        number("hysteresis", 0, U32, "margin around the quorum").default("0").keep(|s, g, _| s.hysteresis = g.number()),
-        number("weight", 1, U31, "weight of servers that name none").default("1").keep(|s, g, _| s.weight = g.plain()),
+            .then(|s, g, _| s.quorum = g.number()),
+        number("hysteresis", 0, U32, "margin around the quorum").default("0").then(|s, g, _| s.hysteresis = g.number()),
+        number("weight", 1, U31, "weight of servers that name none").default("1").then(|s, g, _| s.weight = g.plain()),
         switch("smtp_alert", "mail on gaining and losing the quorum")
             .default("smtp_alert_checker, else smtp_alert, else off")
-            .later(),
+            .then(|s, g, _| s.notify.smtp_alert = Some(g.on())),
         value("virtualhost", Value::Text, "host that HTTP checkers ask for")
             .default("none")
             .ignored_if_missing()
-            .later(),
-        value("snmp_name", Value::Text, "its name in SNMP").default("none").ignored_if_missing().later(),
+            .then(|s, g, r| last_of(&mut s.virtualhost, g, r)),
+        value("snmp_name", Value::Text, "its name in SNMP")
+            .default("none")
+            .ignored_if_missing()
+            .keep(|s, g, r| last_of(&mut s.snmp_name, g, r)),
         value("sorry_server", Value::AddressPort, "server for when there are not enough others")
             .default("none")
-            .keep(sorry_server),
+            .then(sorry_server),
         flag("sorry_server_inhibit", "it stays in the table with weight 0; after sorry_server")
-            .keep(after_sorry_server),
+            .then(sorry_server_inhibit),
         method("sorry_server_lvs_method", "how packets reach it; after sorry_server")
             .default("lb_kind")
             .optional()
-            .keep(sorry_server_method),
-        block("real_server", "<address> [<port>] { ... }", "one of the servers").keep(real_server),
+            .then(sorry_server_method),
+        block("real_server", "<address> [<port>] { ... }", "one of the servers").then(real_server),
     ],
 };
 
@@ -109,63 +130,83 @@ pub static VIRTUAL_SERVER: Block<VirtualServerDraft> = Block {
 pub static REAL_SERVER: Block<RealServerDraft> = Block {
     path: "virtual_server/real_server",
     keywords: &[
-        number("weight", 0, U31, "its share").default("weight of the service").keep(|s, g, _| s.weight = g.plain()),
+        number("weight", 0, U31, "its share").default("weight of the service").then(|s, g, _| s.weight = g.plain()),
         method("lvs_method", "how packets reach it")
             .default("lb_kind so far")
-            .keep(|s, g, r| s.method = forwarding(g, r).or(s.method)),
+            .then(|s, g, r| s.method = forwarding(s.method, g, r)),
         number("uthreshold", 0, U32, "connections above which it gets no more")
             .default("0: no limit")
             .unit("connections")
-            .later(),
+            .then(|s, g, _| s.upper_threshold = g.plain().unwrap_or(0)),
         number("lthreshold", 0, U32, "connections below which it gets some again")
             .default("0")
             .unit("connections")
-            .later(),
-        switch("inhibit_on_failure", "failed, it stays with weight 0").default("that of the service").later(),
-        script("notify_up", "run when it comes up").keep(|s, g, r| notify(&mut s.notify, g, r)),
-        script("notify_down", "run when it goes down").keep(|s, g, r| notify(&mut s.notify, g, r)),
-        switch("alpha", "it counts as down until checked").default("that of the service").later(),
-        number("retry", 1, U32, "tries before a check fails").default("that of the service").unit("attempts").later(),
-        seconds("delay_before_retry", 0, OPEN, "pause between two tries").default("that of the service").later(),
-        seconds("warmup", 0, OPEN, "longest random wait before the first check").default("that of the service").later(),
+            .then(|s, g, _| s.lower_threshold = g.plain().unwrap_or(0)),
+        switch("inhibit_on_failure", "failed, it stays with weight 0")
+            .default("that of the service")
+            .then(|s, g, _| s.inhibit = Some(g.on())),
+        script("notify_up", "run when it comes up").then(|s, g, r| notify(&mut s.notify, g, r)),
+        script("notify_down", "run when it goes down").then(|s, g, r| notify(&mut s.notify, g, r)),
+        switch("alpha", "it counts as down until checked")
+            .default("that of the service")
+            .then(|s, g, _| s.timing.alpha = Some(g.on())),
+        number("retry", 1, U32, "tries before a check fails")
+            .default("that of the service")
+            .unit("attempts")
+            .then(|s, g, _| s.timing.retry = g.plain()),
+        seconds("delay_before_retry", 0, OPEN, "pause between two tries")
+            .default("that of the service")
+            .then(|s, g, _| s.timing.delay_before_retry = micros(g)),
+        seconds("warmup", 0, OPEN, "longest random wait before the first check")
+            .default("that of the service")
+            .then(|s, g, _| s.timing.warmup = micros(g)),
         seconds("connect_timeout", 1, 4_294_967_295, "how long connecting may take")
             .default("that of the service")
-            .later(),
-        seconds("delay_loop", 1, OPEN, "pause between two checks").default("that of the service").later(),
+            .then(|s, g, _| s.timing.connect_timeout = micros(g)),
+        seconds("delay_loop", 1, OPEN, "pause between two checks")
+            .default("that of the service")
+            .then(|s, g, _| s.timing.delay_loop = micros(g)),
         switch("smtp_alert", "mail when it comes or goes")
             .default("smtp_alert_checker, else smtp_alert, else on")
-            .later(),
+            .then(|s, g, _| s.notify.smtp_alert = Some(g.on())),
         value("virtualhost", Value::Text, "host that HTTP checkers ask for")
             .default("that of the service")
             .ignored_if_missing()
-            .later(),
-        value("snmp_name", Value::Text, "its name in SNMP").default("none").ignored_if_missing().later(),
+            .then(|s, g, r| last_of(&mut s.virtualhost, g, r)),
+        value("snmp_name", Value::Text, "its name in SNMP")
+            .default("none")
+            .ignored_if_missing()
+            .keep(|s, g, r| last_of(&mut s.snmp_name, g, r)),
         block("MISC_CHECK", "{ ... }", "a program says whether it is well")
-            .keep(|s, g, r| checker(&MISC_CHECK, s, g, r)),
-        block("SMTP_CHECK", "{ ... }", "it greets as a mail server").keep(|s, g, r| checker(&SMTP_CHECK, s, g, r)),
-        block("TCP_CHECK", "{ ... }", "it takes a connection").keep(|s, g, r| checker(&TCP_CHECK, s, g, r)),
-        block("PING_CHECK", "{ ... }", "it answers a ping").keep(|s, g, r| checker(&PING_CHECK, s, g, r)),
+            .then(|s, g, r| checker(&MISC_CHECK, s, g, r)),
+        block("SMTP_CHECK", "{ ... }", "it greets as a mail server").then(|s, g, r| checker(&SMTP_CHECK, s, g, r)),
+        block("TCP_CHECK", "{ ... }", "it takes a connection").then(|s, g, r| checker(&TCP_CHECK, s, g, r)),
+        block("PING_CHECK", "{ ... }", "it answers a ping").then(|s, g, r| checker(&PING_CHECK, s, g, r)),
         block("UDP_CHECK", "{ ... }", "it answers a datagram, or at least does not refuse it")
-            .keep(|s, g, r| checker(&UDP_CHECK, s, g, r)),
-        block("HTTP_GET", "{ ... }", "it has the pages it should have").keep(|s, g, r| checker(&HTTP_GET, s, g, r)),
-        block("SSL_GET", "{ ... }", "the same over TLS").keep(|s, g, r| checker(&SSL_GET, s, g, r)),
-        block("DNS_CHECK", "{ ... }", "it answers a DNS query").keep(|s, g, r| checker(&DNS_CHECK, s, g, r)),
-        block("FILE_CHECK", "{ ... }", "its weight comes from a file").keep(|s, g, r| checker(&FILE_CHECK, s, g, r)),
+            .then(|s, g, r| checker(&UDP_CHECK, s, g, r)),
+        block("HTTP_GET", "{ ... }", "it has the pages it should have").then(|s, g, r| checker(&HTTP_GET, s, g, r)),
+        block("SSL_GET", "{ ... }", "the same over TLS").then(|s, g, r| checker(&SSL_GET, s, g, r)),
+        block("DNS_CHECK", "{ ... }", "it answers a DNS query").then(|s, g, r| checker(&DNS_CHECK, s, g, r)),
+        block("FILE_CHECK", "{ ... }", "its weight comes from a file").then(|s, g, r| checker(&FILE_CHECK, s, g, r)),
         block("BFD_CHECK", "{ ... }", "a BFD session says whether it is there")
             .keep(|s, g, r| checker(&BFD_CHECK, s, g, r)),
     ],
 };
 
 /// `SSL { }`
-pub static SSL: Block<()> = Block {
+pub static SSL: Block<SslDraft> = Block {
     path: "SSL",
     keywords: &[
-        value("password", Value::Text, "pass phrase of the key").default("none").ignored_if_missing().later(),
-        value("ca", Value::Text, "file of the authorities to trust").default("none").ignored_if_missing().later(),
-        value("certificate", Value::Text, "file of our certificate").default("none").ignored_if_missing().later(),
-        value("key", Value::Text, "file of its key").default("none").ignored_if_missing().later(),
+        ssl("password", "pass phrase of the key").then(|s, g, r| last_of(&mut s.password, g, r)),
+        ssl("ca", "file of the authorities to trust").then(|s, g, r| last_of(&mut s.ca, g, r)),
+        ssl("certificate", "file of our certificate").then(|s, g, r| last_of(&mut s.certificate, g, r)),
+        ssl("key", "file of its key").then(|s, g, r| last_of(&mut s.key, g, r)),
     ],
 };
+
+const fn ssl(name: &'static str, about: &'static str) -> Entry {
+    value(name, Value::Text, about).default("none").ignored_if_missing()
+}
 
 /// Lines of `virtual_server_group`.
 pub const GROUP_LINES: &[Entry] = &[
@@ -212,10 +253,16 @@ fn ip_family(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut R
     service.family = Some(family);
 }
 
-fn scheduler_flag(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+/// A flag of one scheduler only; it counts where that one has been chosen above.
+fn scheduler_flag(flag: u32, service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
     let own = &given.entry.name[..2];
-    match service.scheduler.as_deref() {
-        Some("sh" | "mh") => {}
+    match service.scheduler {
+        Some(scheduler) if scheduler == own => service.scheduler_flags |= flag,
+        Some("sh" | "mh") => {
+            // keepalived: says nothing.
+            let text = format!("{} has no meaning with lb_algo of another kind; it is ignored", given.entry.name);
+            reader.diagnostics.lint(Code::VIRTUAL_SERVER, given.line.keyword.span, text);
+        }
         _ => {
             reader
                 .error(
@@ -228,85 +275,153 @@ fn scheduler_flag(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &
     }
 }
 
+fn scheduler(service: &mut VirtualServerDraft, given: &Given<'_>, _: &mut Reader<'_>) {
+    let Some(word) = given.line.args.first() else { return };
+    service.scheduler = SCHEDULERS.iter().copied().find(|name| word.text == *name);
+}
+
+fn protocol(service: &mut VirtualServerDraft, given: &Given<'_>, _: &mut Reader<'_>) {
+    let Some(word) = given.text() else { return };
+    let protocol = match word.value.as_str() {
+        "TCP" => Protocol::Tcp,
+        "SCTP" => Protocol::Sctp,
+        _ => Protocol::Udp,
+    };
+    service.protocol = Some(Spanned::new(protocol, word.span));
+}
+
 fn granularity(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
     let Some(word) = given.line.args.first() else { return };
-    let mask = word.text.parse::<std::net::Ipv4Addr>().ok().map(|mask| mask.to_bits());
-    let sound = match mask {
+    let by_form = if word.text.contains('.') { Family::V4 } else { Family::V6 };
+    let family = *service.family.get_or_insert(by_form);
+    let found = match family {
         // keepalived: takes masks with holes, too.
-        Some(mask) => mask != 0,
-        None => matches!(values::integer(&word.text), values::Number::Whole(1..=128)),
+        Family::V4 => word.text.parse().ok().filter(|mask: &Ipv4Addr| mask.to_bits() != 0).map(Granularity::Mask),
+        Family::V6 => match values::integer(&word.text) {
+            values::Number::Whole(prefix @ 1..=128) => u8::try_from(prefix).ok().map(Granularity::Prefix),
+            _ => None,
+        },
     };
-    if mask.is_some() && service.family.is_none() {
-        service.family = Some(Family::V4);
+    if found.is_some() {
+        service.granularity = found;
+        return;
     }
-    if sound {
-        service.persistent = true;
-    } else {
-        let message = format!("persistence_granularity '{}' is no netmask", word.text);
-        reader
-            .error(Code::BAD_WORD, word.span, message)
-            .help("write a netmask such as 255.255.255.0, or for IPv6 a prefix length");
-    }
+    let (what, help) = match family {
+        Family::V4 => ("a netmask", "write a netmask such as 255.255.255.0"),
+        Family::V6 => ("a prefix length", "the service is IPv6: write a number from 1 to 128"),
+    };
+    reader
+        .error(Code::BAD_WORD, word.span, format!("persistence_granularity '{}' is not {what}", word.text))
+        .help(help);
 }
 
-/// Reads a forwarding method; none where its word is unknown.
-fn forwarding(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<&'static str> {
+/// A text of which the last one counts.
+pub(super) fn last_of(slot: &mut Option<String>, given: &Given<'_>, reader: &mut Reader<'_>) {
+    if slot.is_some() {
+        let message = format!("{} is given twice; the last counts", given.entry.name);
+        reader.diagnostics.warning(Code::REPEATED, given.span(), message).help("remove one of the lines");
+    }
+    *slot = text(given);
+}
+
+/// A number of microseconds as time.
+pub(super) fn micros(given: &Given<'_>) -> Option<Duration> {
+    given.plain().map(Duration::from_micros)
+}
+
+/// Reads a forwarding method; what holds already stays where it is unknown, and its tunnel where only the options are.
+fn forwarding(current: Option<Forwarding>, given: &Given<'_>, reader: &mut Reader<'_>) -> Option<Forwarding> {
     let (word, rest) = given.line.args.split_first()?;
-    let methods = ["NAT", "DR", "TUN"].into_iter();
-    let Some(method) = methods.clone().find(|method| word.text == *method) else {
-        let help = match reader.diagnostics.suggest(&word.text, methods) {
-            Some(similar) => format!("did you mean {similar}?"),
-            None => "write NAT, DR or TUN".to_owned(),
-        };
-        let message = format!("{} does not know '{}'", given.entry.name, word.text);
-        reader.error(Code::BAD_WORD, word.span, message).help(help);
-        return None;
+    let method = match word.text.as_str() {
+        "NAT" => Forwarding::Nat,
+        "DR" => Forwarding::Direct,
+        "TUN" => Forwarding::Tunnel(Tunnel::default()),
+        other => {
+            let help = match reader.diagnostics.suggest(other, ["NAT", "DR", "TUN"].into_iter()) {
+                Some(similar) => format!("did you mean {similar}?"),
+                None => "write NAT, DR or TUN".to_owned(),
+            };
+            let message = format!("{} does not know '{other}'", given.entry.name);
+            reader.error(Code::BAD_WORD, word.span, message).help(help);
+            return current;
+        }
     };
-    tunnel_options(rest, given, reader);
-    Some(method)
+    let tunnel = tunnel(rest, given, reader);
+    Some(match (method, tunnel, current) {
+        (Forwarding::Tunnel(_), Some(tunnel), _) => Forwarding::Tunnel(tunnel),
+        (Forwarding::Tunnel(_), None, Some(Forwarding::Tunnel(before))) => Forwarding::Tunnel(before),
+        _ => method,
+    })
 }
 
-fn tunnel_options(words: &[Word], given: &Given<'_>, reader: &mut Reader<'_>) {
-    let (mut kind, mut port, mut checksum) = ("ipip", None, None);
+/// What the words of a tunnel say, before they are judged together.
+#[derive(Default)]
+struct TunnelWords<'w> {
+    kind: &'w str,
+    port: Option<(&'w Word, u16)>,
+    checksum: Option<&'w Word>,
+}
+
+/// Reads the options of a tunnel; none where they are not understood or do not go together.
+fn tunnel(words: &[Word], given: &Given<'_>, reader: &mut Reader<'_>) -> Option<Tunnel> {
+    let mut said = TunnelWords { kind: "ipip", ..TunnelWords::default() };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let complaint = match word.text.as_str() {
-            "nocsum" => continue,
+            "nocsum" => {
+                said.checksum = None;
+                continue;
+            }
             "csum" | "remcsum" => {
-                checksum = Some(word);
+                said.checksum = Some(word);
                 continue;
             }
             "type" => match words.next().map(|value| value.text.as_str()) {
                 Some(value @ ("ipip" | "gue" | "gre")) => {
-                    kind = value;
+                    said.kind = value;
                     continue;
                 }
                 _ => "type is ipip, gue or gre".to_owned(),
             },
             "port" => match words.next() {
-                Some(value) if reader.number(given.entry, value, 1, 65_535).is_some() => {
-                    port = Some(word);
+                Some(value) => {
+                    let number = reader.number(given.entry, value, 1, 65_535)?;
+                    said.port = u16::try_from(number).ok().map(|port| (word, port));
                     continue;
                 }
-                Some(_) => return,
                 None => "port needs a number".to_owned(),
             },
             other => format!("{} does not know '{other}'", given.entry.name),
         };
         reader.error(Code::UNKNOWN_OPTION, word.span, complaint).help("the tunnel stays as it was");
-        return;
+        return None;
     }
-    let conflict = match (kind, port, checksum) {
-        ("gue", None, _) => Some((given.line.keyword.span, "a gue tunnel needs a port")),
-        ("ipip" | "gre", Some(port), _) => Some((port.span, "only a gue tunnel has a port")),
-        ("ipip", _, Some(checksum)) => Some((checksum.span, "an ipip tunnel has no checksum")),
-        ("gre", _, Some(checksum)) if checksum.text == "remcsum" => {
-            Some((checksum.span, "a gre tunnel has no remote checksum"))
-        }
-        _ => None,
-    };
-    if let Some((span, message)) = conflict {
+    said.judge().map_err(|(span, message)| {
+        let span = span.unwrap_or(given.line.keyword.span);
         reader.error(Code::REAL_SERVER, span, message).help("the tunnel stays as it was");
+    }).ok()
+}
+
+impl TunnelWords<'_> {
+    fn judge(&self) -> Result<Tunnel, (Option<Span>, &'static str)> {
+        match (self.kind, self.port, self.checksum) {
+            ("gue", None, _) => Err((None, "a gue tunnel needs a port")),
+            ("gue", Some((_, port)), checksum) => {
+                let checksum = match checksum.map(|word| word.text.as_str()) {
+                    None => TunnelChecksum::None,
+                    Some("csum") => TunnelChecksum::Checksum,
+                    Some(_) => TunnelChecksum::Remote,
+                };
+                Ok(Tunnel::Gue { port, checksum })
+            }
+            (_, Some((word, _)), _) => Err((Some(word.span), "only a gue tunnel has a port")),
+            ("gre", None, Some(word)) if word.text == "remcsum" => {
+                Err((Some(word.span), "a gre tunnel has no remote checksum"))
+            }
+            ("gre", None, checksum) => Ok(Tunnel::Gre { checksum: checksum.is_some() }),
+            (_, None, Some(word)) => Err((Some(word.span), "an ipip tunnel has no checksum")),
+            (_, None, None) => Ok(Tunnel::Ipip),
+        }
     }
 }
 
@@ -322,7 +437,12 @@ fn sorry_server(service: &mut VirtualServerDraft, given: &Given<'_>, _: &mut Rea
     service.sorry = Some(RealServerDraft::new(address, port, service.method));
 }
 
-fn after_sorry_server(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+/// The sorry server that a line speaks of; one that comes before it is ignored.
+fn known_sorry<'d>(
+    service: &'d mut VirtualServerDraft,
+    given: &Given<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<&'d mut RealServerDraft> {
     if service.sorry.is_none() {
         let name = given.entry.name;
         reader
@@ -333,18 +453,23 @@ fn after_sorry_server(service: &mut VirtualServerDraft, given: &Given<'_>, reade
             )
             .help("move it below sorry_server");
     }
+    service.sorry.as_mut()
+}
+
+fn sorry_server_inhibit(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    if let Some(sorry) = known_sorry(service, given, reader) {
+        sorry.inhibit = Some(true);
+    }
 }
 
 fn sorry_server_method(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
-    after_sorry_server(service, given, reader);
-    if given.line.args.is_empty() && service.sorry.is_some() {
+    let Some(sorry) = known_sorry(service, given, reader) else { return };
+    if given.line.args.is_empty() {
         let message = format!("{} needs a value; keepalived stops reading here", given.entry.name);
         reader.diagnostics.missing_argument(given.line.keyword.span, message);
+        return;
     }
-    let method = forwarding(given, reader);
-    if let Some(sorry) = &mut service.sorry {
-        sorry.method = method.or(sorry.method);
-    }
+    sorry.method = forwarding(sorry.method, given, reader);
 }
 
 fn real_server(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
@@ -367,19 +492,9 @@ fn checker(
     given: &Given<'_>,
     reader: &mut Reader<'_>,
 ) {
-    let mut checker = CheckerDraft {
-        kind: Spanned::new(given.entry.name, given.line.keyword.span),
-        server: server.address,
-        connect_ip: None,
-        bindto: None,
-        bind_if: false,
-        script: None,
-        user: None,
-        urls: 0,
-        target: None,
-        lengths: (None, None),
-        defined_before: (reader.defined("track_file"), reader.defined("track_bfd")),
-    };
+    let kind = Spanned::new(given.entry.name, given.line.keyword.span);
+    let defined_before = (reader.defined("track_file"), reader.defined("track_bfd"));
+    let mut checker = CheckerDraft::new(kind, server.address, defined_before);
     reader.read_body(block, &mut checker, given);
     // One is the rule, and there may be many thousand servers.
     server.checkers.reserve_exact(1);
@@ -415,92 +530,108 @@ pub fn service_key(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<Spanned
     Some(Spanned::new(key, first.span))
 }
 
-/// A service of which only the name is known.
-pub fn new_service(key: Spanned<ServiceKey>) -> VirtualServerDraft {
-    let family = match &key.value {
-        ServiceKey::Address(address, _) => Some(Family::of(*address)),
-        ServiceKey::Mark(_) | ServiceKey::Group(_) => None,
-    };
-    VirtualServerDraft {
-        key,
-        family,
-        protocol: None,
-        scheduler: None,
-        method: None,
-        ops: None,
-        ha_suspend: None,
-        persistent: false,
-        weight: None,
-        quorum: None,
-        hysteresis: None,
-        sorry: None,
-        servers: Vec::new(),
-        notify: NotifyDraft::default(),
-    }
-}
-
 /// Reads the lines of a `virtual_server_group`.
 pub fn group_lines(group: &mut ServerGroupDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
     for (line, words) in given.entries() {
-        let first = words[0];
-        if first.text == "fwmark" {
-            let Some(mark) = words.get(1) else {
-                reader.diagnostics.missing_argument(first.span, "fwmark needs a number; keepalived stops reading here");
-                continue;
-            };
-            if reader.number(given.entry, mark, 0, U32).is_none() {
-                continue;
-            }
-            match words.get(2).map(|word| word.text.as_str()) {
-                None => group.entries[2] += 1,
-                Some("inet") => group.entries[0] += 1,
-                Some("inet6") => group.entries[1] += 1,
-                Some(other) => {
-                    let message = format!("fwmark does not know '{other}'; the line is ignored");
-                    reader.error(Code::BAD_WORD, line.span, message).help("write inet or inet6, or nothing");
-                }
-            }
-            continue;
-        }
-        let Some(family) = addresses(&first.text) else {
-            let message = format!("'{}' is no address, range or network; the line is ignored", first.text);
-            reader
-                .error(Code::BAD_ADDRESS, first.span, message)
-                .help("write 192.0.2.1, 192.0.2.1-20, 192.0.2.1-192.0.2.20 or 192.0.2.0/24");
-            continue;
+        let entry = match words.as_slice() {
+            [first, rest @ ..] if first.text == "fwmark" => mark_line(first, rest, line.span, given, reader),
+            [first, rest @ ..] => address_line(first, rest.first().copied(), given, reader),
+            [] => None,
         };
-        let Some(port) = port(words.get(1).copied(), given, reader) else { continue };
-        group.portless |= port == 0;
-        group.entries[usize::from(family == Family::V6)] += 1;
+        group.entries.extend(entry);
     }
 }
 
-/// The family of an address, a range or a network; none where it is none of them.
-fn addresses(text: &str) -> Option<Family> {
+fn mark_line(
+    first: &Word,
+    rest: &[&Word],
+    span: Span,
+    given: &Given<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<GroupLine> {
+    let Some(mark) = rest.first() else {
+        reader.diagnostics.missing_argument(first.span, "fwmark needs a number; keepalived stops reading here");
+        return None;
+    };
+    let mark = u32::try_from(reader.number(given.entry, mark, 0, U32)?).ok()?;
+    let family = match rest.get(1).map(|word| word.text.as_str()) {
+        None => None,
+        Some("inet") => Some(Family::V4),
+        Some("inet6") => Some(Family::V6),
+        Some(other) => {
+            let message = format!("fwmark does not know '{other}'; the line is ignored");
+            reader.error(Code::BAD_WORD, span, message).help("write inet or inet6, or nothing");
+            return None;
+        }
+    };
+    Some(GroupLine::Mark(family, mark))
+}
+
+fn address_line(
+    first: &Word,
+    port_word: Option<&Word>,
+    given: &Given<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<GroupLine> {
+    let Some((from, to)) = addresses(&first.text) else {
+        let message = format!("'{}' is no address, range or network; the line is ignored", first.text);
+        reader
+            .error(Code::BAD_ADDRESS, first.span, message)
+            .help("write 192.0.2.1, 192.0.2.1-20, 192.0.2.1-192.0.2.20 or 192.0.2.0/24");
+        return None;
+    };
+    let port = port(port_word, given, reader)?;
+    // keepalived: makes a service for each address, of IPv6 addresses only as many as their last 16 bits have values.
+    if !GroupEntry::is_bounded(from, to) {
+        let message = format!("'{}' is more than {} addresses; the line is ignored", first.text, GroupEntry::MOST);
+        reader
+            .diagnostics
+            .own_error(Code::VIRTUAL_SERVER, first.span, message)
+            .help("each address is a service of its own in the kernel; a firewall mark covers any number of them");
+        return None;
+    }
+    Some(GroupLine::Addresses(from, to, port))
+}
+
+/// The first and the last address of an address, a range or a network; none where it is none of them.
+fn addresses(text: &str) -> Option<(IpAddr, IpAddr)> {
     if let Some((network, prefix)) = text.split_once('/') {
         let address = values::address(network)?;
-        let prefix: u8 = prefix.parse().ok()?;
-        let family = Family::of(address);
-        return ((1..=family.bits()).contains(&prefix) && !has_host_bits(address, prefix)).then_some(family);
+        let prefix: u8 = prefix.parse().ok().filter(|prefix| (1..=Family::of(address).bits()).contains(prefix))?;
+        return last_of_network(address, prefix).map(|last| (address, last));
     }
-    let (first, last) = text.split_once('-').map_or((text, None), |(first, last)| (first, Some(last)));
-    let address = values::address(first)?;
-    let in_order = match (last, address) {
-        (None, _) => true,
-        (Some(last), _) if values::address(last).is_some() => {
-            let last = values::address(last)?;
-            Family::of(last) == Family::of(address) && last > address
-        }
-        (Some(last), IpAddr::V4(first)) => last.parse::<u8>().is_ok_and(|last| last > first.octets()[3]),
-        (Some(last), IpAddr::V6(first)) => u16::from_str_radix(last, 16).is_ok_and(|last| last > first.segments()[7]),
+    let Some((first, last)) = text.split_once('-') else {
+        let address = values::address(text)?;
+        return Some((address, address));
     };
-    in_order.then_some(Family::of(address))
+    let first = values::address(first)?;
+    let last = match (values::address(last), first) {
+        (Some(last), _) => return (Family::of(last) == Family::of(first) && last >= first).then_some((first, last)),
+        (None, IpAddr::V4(first)) => {
+            let [a, b, c, from] = first.octets();
+            let last = last.parse::<u8>().ok().filter(|last| *last > from)?;
+            IpAddr::from([a, b, c, last])
+        }
+        (None, IpAddr::V6(first)) => {
+            let mut segments = first.segments();
+            segments[7] = u16::from_str_radix(last, 16).ok().filter(|last| *last > segments[7])?;
+            IpAddr::from(segments)
+        }
+    };
+    Some((first, last))
 }
 
-fn has_host_bits(address: IpAddr, prefix: u8) -> bool {
-    match address {
-        IpAddr::V4(address) => address.to_bits() & u32::MAX.checked_shr(prefix.into()).unwrap_or(0) != 0,
-        IpAddr::V6(address) => address.to_bits() & u128::MAX.checked_shr(prefix.into()).unwrap_or(0) != 0,
+/// The last address of a network; none where the first has host bits.
+fn last_of_network(first: IpAddr, prefix: u8) -> Option<IpAddr> {
+    match first {
+        IpAddr::V4(first) => {
+            let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            (first.to_bits() & host == 0).then(|| Ipv4Addr::from_bits(first.to_bits() | host).into())
+        }
+        IpAddr::V6(first) => {
+            let host = u128::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            (first.to_bits() & host == 0).then(|| Ipv6Addr::from_bits(first.to_bits() | host).into())
+        }
     }
 }
 
@@ -511,47 +642,80 @@ pub fn sync_daemon(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Rea
     }
     let Some((first, rest)) = given.line.args.split_first() else { return };
     let Some(interface) = reader.interface(given.entry, first) else { return };
-    let mut daemon = SyncDaemonDraft { interface: Spanned::new(interface, first.span), instance: None };
+    let mut daemon = SyncDaemonDraft::new(Spanned::new(interface, first.span));
     let mut words = rest.iter().enumerate();
     while let Some((at, word)) = words.next() {
-        let limits = match word.text.as_str() {
-            "inst" => match words.next() {
-                Some((_, name)) => {
-                    daemon.instance.get_or_insert(Spanned::new(name.text.to_string(), name.span));
-                    continue;
-                }
-                None => {
-                    reader.diagnostics.missing_argument(word.span, "inst needs the name of an instance");
-                    continue;
-                }
-            },
-            "id" => Some((0, 255)),
-            "maxlen" => Some((1, 65_507)),
-            "port" => Some((1, 65_535)),
-            "ttl" => Some((1, 255)),
-            "group" => None,
-            _ if at == 0 => {
-                daemon.instance = Some(Spanned::new(word.text.to_string(), word.span));
-                continue;
+        let known = matches!(word.text.as_str(), "inst" | "id" | "maxlen" | "port" | "ttl" | "group");
+        match (known, words.clone().next()) {
+            (true, Some((_, value))) => {
+                sync_daemon_option(&mut daemon, word, value, given, reader);
+                words.next();
             }
-            other => {
-                let message = format!("lvs_sync_daemon does not know '{other}'");
-                reader.error(Code::UNKNOWN_OPTION, word.span, message);
-                continue;
+            (true, None) if word.text == "inst" => {
+                reader.diagnostics.missing_argument(word.span, "inst needs the name of an instance");
             }
-        };
-        match (limits, words.next()) {
-            (Some((min, max)), Some((_, number))) => {
-                reader.number(given.entry, number, min, max);
-            }
-            (None, Some((_, group))) if values::address(&group.text).is_none_or(|group| !group.is_multicast()) => {
-                reader.error(Code::BAD_ADDRESS, group.span, format!("'{}' is no multicast address", group.text));
-            }
-            (_, Some(_)) => {}
-            (_, None) => {
+            (true, None) => {
                 reader.error(Code::MISSING_ARGUMENT, word.span, format!("{} needs a value", word.text));
+            }
+            (false, _) if at == 0 => daemon.instance = Some(Spanned::new(word.text.to_string(), word.span)),
+            // The old form: interface, instance, id.
+            (false, _) if at == 1 && word.text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                daemon.id = reader.number(given.entry, word, 0, 255).and_then(|id| u8::try_from(id).ok());
+            }
+            (false, _) => {
+                let message = format!("lvs_sync_daemon does not know '{}'", word.text);
+                reader.error(Code::UNKNOWN_OPTION, word.span, message);
             }
         }
     }
     global.sync_daemon = Some(daemon);
+}
+
+fn sync_daemon_option(
+    daemon: &mut SyncDaemonDraft,
+    option: &Word,
+    value: &Word,
+    given: &Given<'_>,
+    reader: &mut Reader<'_>,
+) {
+    let mut number = |min, max| reader.number(given.entry, value, min, max).and_then(|number| u16::try_from(number).ok());
+    let byte = |number: Option<u16>| number.and_then(|number| u8::try_from(number).ok());
+    match option.text.as_str() {
+        "inst" => {
+            daemon.instance.get_or_insert(Spanned::new(value.text.to_string(), value.span));
+        }
+        "id" => daemon.id = byte(number(0, 255)),
+        "maxlen" => daemon.max_len = number(1, 65_507),
+        "port" => daemon.port = number(1, 65_535),
+        "ttl" => daemon.ttl = byte(number(1, 255)),
+        _ => match values::address(&value.text).filter(IpAddr::is_multicast) {
+            Some(group) => daemon.group = Some(group),
+            None => {
+                reader.error(Code::BAD_ADDRESS, value.span, format!("'{}' is no multicast address", value.text));
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_and_networks_are_their_first_and_last_address() {
+        let read = |text: &str| addresses(text).map(|(first, last)| format!("{first} {last}"));
+        let both = |text: &str| Some(text.to_owned());
+        assert_eq!(read("192.0.2.1"), both("192.0.2.1 192.0.2.1"));
+        assert_eq!(read("192.0.2.1-20"), both("192.0.2.1 192.0.2.20"));
+        assert_eq!(read("192.0.2.1-192.0.3.1"), both("192.0.2.1 192.0.3.1"));
+        assert_eq!(read("192.0.2.0/24"), both("192.0.2.0 192.0.2.255"));
+        assert_eq!(read("192.0.2.7/32"), both("192.0.2.7 192.0.2.7"));
+        assert_eq!(read("2001:db8::10-ff"), both("2001:db8::10 2001:db8::ff"));
+        assert_eq!(read("fd0a::1:fffe-fd0a::2:1"), both("fd0a::1:fffe fd0a::2:1"));
+        assert_eq!(read("2001:db8::/112"), both("2001:db8:: 2001:db8::ffff"));
+        for wrong in ["192.0.2.1/24", "192.0.2.0/0", "192.0.2.0/33", "192.0.2.20-1", "192.0.2.1-256", "a-b", "192.0.2.2-192.0.2.1",
+            "192.0.2.1-2001:db8::1", "2001:db8::10-10", "2001:db8::1/64", ""] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 }

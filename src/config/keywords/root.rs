@@ -3,7 +3,7 @@
 use super::address::read_lines;
 use super::bfd::BFD_INSTANCE;
 use super::global::GLOBAL_DEFS;
-use super::lvs::{GROUP_LINES, SSL, VIRTUAL_SERVER, group_lines, new_service, service_key};
+use super::lvs::{GROUP_LINES, SSL, VIRTUAL_SERVER, group_lines, service_key};
 use super::routes::{STATIC_ROUTE_OPTIONS, STATIC_RULE_OPTIONS, check_routes, check_rules};
 use super::static_::{DELAYS, GARP_GROUP, LINKBEAT, delays, linkbeat};
 use super::track::{
@@ -12,8 +12,8 @@ use super::track::{
 use super::vrrp::VRRP_INSTANCE;
 use super::{Block, Entry, Keyword, Value, block, flag, list, number, value};
 use crate::config::draft::{
-    BfdDraft, Draft, GarpGroupDraft, InstanceDraft, NamedList, ScriptDraft, ServerGroupDraft, SyncGroupDraft,
-    TrackerDraft,
+    BfdDraft, Draft, GarpGroupDraft, InstanceDraft, NamedList, ScriptDraft, ServerGroupDraft, SslDraft,
+    SyncGroupDraft, TrackerDraft, VirtualServerDraft,
 };
 use crate::config::reader::{Given, Reader, Spanned};
 use crate::diag::Code;
@@ -44,7 +44,12 @@ pub static PROCESS: Block<Draft> = Block {
         value("net_namespace_ipvs", Value::Text, "network namespace of the IPVS table")
             .default("the process's own; without a name the default one")
             .optional()
-            .later(),
+            .then(|d, g, r| {
+                if once(d.global.net_namespace_ipvs.as_ref(), g, r) {
+                    let name = g.text().unwrap_or(Spanned::new(String::new(), g.span()));
+                    d.global.net_namespace_ipvs = Some(name);
+                }
+            }),
         flag("namespace_with_ipsets", "use ipsets in a namespace even on old kernels").later(),
         flag("use_pid_dir", "pid files in a directory of their own").then(|d, _, _| d.global.use_pid_dir = true),
         value("instance", Value::Text, "name of this daemon where several run; part of the names of pid files")
@@ -136,25 +141,26 @@ const TOP_ROWS: &[Keyword<Draft>] = &[
     )
     .options(DELAYS)
     .then(delays),
-    block("SSL", "{ ... }", "client certificate of SSL_GET").keep(|d, g, r| {
+    block("SSL", "{ ... }", "client certificate of SSL_GET").then(|d, g, r| {
         let span = g.line.keyword.span;
-        let first = *d.ssl.get_or_insert(span);
-        if first != span {
+        if let Some(before) = &d.ssl {
             let message = "there is another SSL block; this one counts";
-            r.diagnostics.warning(Code::REPEATED, span, message).label(first, "the first one is here");
+            r.diagnostics.warning(Code::REPEATED, span, message).label(before.span, "the first one is here");
         }
-        r.read_body(&SSL, &mut (), g);
+        let mut ssl = SslDraft::new(span);
+        r.read_body(&SSL, &mut ssl, g);
+        d.ssl = Some(ssl);
     }),
-    named("virtual_server_group", "addresses and marks that make one service").options(GROUP_LINES).keep(|d, g, r| {
+    named("virtual_server_group", "addresses and marks that make one service").options(GROUP_LINES).then(|d, g, r| {
         let Some(name) = name(g) else { return };
-        let mut group = ServerGroupDraft { name, entries: [0; 3], portless: false };
+        let mut group = ServerGroupDraft { name, entries: Vec::new() };
         group_lines(&mut group, g, r);
         d.server_groups.push(group);
     }),
-    block("virtual_server", "<address> [<port>]|fwmark <number>|group <name> { ... }", "a load-balanced service").keep(
+    block("virtual_server", "<address> [<port>]|fwmark <number>|group <name> { ... }", "a load-balanced service").then(
         |d, g, r| {
             let Some(key) = service_key(g, r) else { return };
-            let mut service = new_service(key);
+            let mut service = VirtualServerDraft::new(key);
             r.read_body(&VIRTUAL_SERVER, &mut service, g);
             d.virtual_servers.push(service);
         },
@@ -238,7 +244,7 @@ fn tracker(
     reader: &mut Reader<'_>,
 ) {
     let Some(name) = name(given) else { return };
-    let mut tracker = TrackerDraft { name, target: None, weight: None, quorum: None, quorum_max: None };
+    let mut tracker = TrackerDraft { name, target: None, weight: None, reverse: false, init: None, quorum: None, quorum_max: None };
     reader.read_body(block, &mut tracker, given);
     trackers.push(tracker);
     reader.define(list);

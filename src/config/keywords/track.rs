@@ -10,6 +10,7 @@ use crate::config::script_line::UserWords;
 use crate::config::tree::Word;
 use crate::config::value as values;
 use crate::diag::Code;
+use crate::model::lvs::InitFile;
 
 /// `vrrp_script NAME { }`
 pub static VRRP_SCRIPT: Block<ScriptDraft> = Block {
@@ -378,7 +379,7 @@ fn tracker_weight(tracker: &mut TrackerDraft, given: &Given<'_>, reader: &mut Re
         return;
     }
     tracker.weight = weight(number, given, reader, 254).map(|weight| weight.value);
-    reverse_word(rest, given, reader);
+    tracker.reverse = reverse_word(rest, given, reader);
 }
 
 fn target(tracker: &mut TrackerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
@@ -393,17 +394,21 @@ fn target(tracker: &mut TrackerDraft, given: &Given<'_>, reader: &mut Reader<'_>
     tracker.target = Some(text);
 }
 
-fn init_file(_: &mut TrackerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+fn init_file(tracker: &mut TrackerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    let mut init = InitFile { value: 0, overwrite: false };
     for word in &given.line.args {
-        if word.text != "overwrite" {
-            let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
-            if let Some(number) = reader.number(given.entry, word, min, max)
-                && !(-254..=254).contains(&number)
-            {
-                reader.diagnostics.warning(Code::BAD_NUMBER, word.span, format!("{number} is beyond every weight"));
-            }
+        if word.text == "overwrite" {
+            init.overwrite = true;
+            continue;
+        }
+        let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        let Some(number) = reader.number(given.entry, word, min, max) else { continue };
+        init.value = i32::try_from(number).unwrap_or(0);
+        if !(-254..=254).contains(&number) {
+            reader.diagnostics.warning(Code::BAD_NUMBER, word.span, format!("{number} is beyond every weight"));
         }
     }
+    tracker.init = Some(init);
 }
 
 fn quorum_in_order(

@@ -333,7 +333,7 @@ pub static VRRP_INSTANCE: Block<InstanceDraft> = Block {
         value("lvs_sync_daemon_interface", Value::Interface, "old place of lvs_sync_daemon")
             .default("none")
             .deprecated("lvs_sync_daemon in global_defs")
-            .keep(lvs_sync_daemon_interface),
+            .then(lvs_sync_daemon_interface),
         number("debug", 0, 4, "accepted, without effect").default("0").then(|_, _, _| ()),
     ],
 };
@@ -727,6 +727,8 @@ fn use_ipvlan(instance: &mut InstanceDraft, given: &Given<'_>, reader: &mut Read
     instance.use_ipvlan = Some(draft);
 }
 
-fn lvs_sync_daemon_interface(_: &mut InstanceDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
-    reader.is_first_sync_daemon(given.line.keyword.span);
+fn lvs_sync_daemon_interface(instance: &mut InstanceDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    if reader.is_first_sync_daemon(given.line.keyword.span) {
+        instance.sync_daemon = given.interface();
+    }
 }
