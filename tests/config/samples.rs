@@ -17,6 +17,8 @@ const SAMPLES: &[(&str, &str)] = &[
     ("process", include_str!("samples/process.conf")),
     ("old_names", include_str!("samples/old_names.conf")),
     ("alerts", include_str!("samples/alerts.conf")),
+    ("services", include_str!("samples/services.conf")),
+    ("checkers", include_str!("samples/checkers.conf")),
     ("multicast", include_str!("samples/multicast.conf")),
     ("unicast", include_str!("samples/unicast.conf")),
 ];

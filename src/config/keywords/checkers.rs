@@ -428,7 +428,9 @@ fn dns_name(checker: &mut CheckerDraft, given: &Given<'_>, reader: &mut Reader<'
     };
     if !complaint.is_empty() {
         let message = format!("the name '{}' {complaint}; the line is ignored", name.value);
-        reader.error(Code::BAD_WORD, name.span, message).help("write a name such as www.example.com, or . for the root");
+        reader
+            .error(Code::BAD_WORD, name.span, message)
+            .help("write a name such as www.example.com, or . for the root");
         return;
     }
     if checker.detail().name.is_some() {
@@ -489,9 +491,7 @@ fn read_url(block: &'static Block<UrlDraft>, checker: &mut CheckerDraft, given: 
     let mut url = UrlDraft::default();
     reader.read_body(block, &mut url, given);
     if url.path.is_none() {
-        reader
-            .error(Code::CHECKER, given.line.keyword.span, "url has no path; it is dropped")
-            .help("add path /");
+        reader.error(Code::CHECKER, given.line.keyword.span, "url has no path; it is dropped").help("add path /");
         return;
     }
     finish_regex(&mut url, reader);
@@ -578,7 +578,10 @@ fn digest(url: &mut UrlDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
     let mut digest = [0; 16];
     let digits: Option<Vec<u8>> = word.text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
     let sound = digits.is_some_and(|digits| {
-        digest.iter_mut().zip(digits.chunks(2)).for_each(|(byte, pair)| *byte = pair[0] << 4 | pair.last().unwrap_or(&0));
+        digest
+            .iter_mut()
+            .zip(digits.chunks(2))
+            .for_each(|(byte, pair)| *byte = pair[0] << 4 | pair.last().unwrap_or(&0));
         digits.len() == 32
     });
     if !sound || url.digest.is_some() {

@@ -396,10 +396,12 @@ fn tunnel(words: &[Word], given: &Given<'_>, reader: &mut Reader<'_>) -> Option<
         reader.error(Code::UNKNOWN_OPTION, word.span, complaint).help("the tunnel stays as it was");
         return None;
     }
-    said.judge().map_err(|(span, message)| {
-        let span = span.unwrap_or(given.line.keyword.span);
-        reader.error(Code::REAL_SERVER, span, message).help("the tunnel stays as it was");
-    }).ok()
+    said.judge()
+        .map_err(|(span, message)| {
+            let span = span.unwrap_or(given.line.keyword.span);
+            reader.error(Code::REAL_SERVER, span, message).help("the tunnel stays as it was");
+        })
+        .ok()
 }
 
 impl TunnelWords<'_> {
@@ -678,7 +680,8 @@ fn sync_daemon_option(
     given: &Given<'_>,
     reader: &mut Reader<'_>,
 ) {
-    let mut number = |min, max| reader.number(given.entry, value, min, max).and_then(|number| u16::try_from(number).ok());
+    let mut number =
+        |min, max| reader.number(given.entry, value, min, max).and_then(|number| u16::try_from(number).ok());
     let byte = |number: Option<u16>| number.and_then(|number| u8::try_from(number).ok());
     match option.text.as_str() {
         "inst" => {
@@ -713,8 +716,19 @@ mod tests {
         assert_eq!(read("2001:db8::10-ff"), both("2001:db8::10 2001:db8::ff"));
         assert_eq!(read("fd0a::1:fffe-fd0a::2:1"), both("fd0a::1:fffe fd0a::2:1"));
         assert_eq!(read("2001:db8::/112"), both("2001:db8:: 2001:db8::ffff"));
-        for wrong in ["192.0.2.1/24", "192.0.2.0/0", "192.0.2.0/33", "192.0.2.20-1", "192.0.2.1-256", "a-b", "192.0.2.2-192.0.2.1",
-            "192.0.2.1-2001:db8::1", "2001:db8::10-10", "2001:db8::1/64", ""] {
+        for wrong in [
+            "192.0.2.1/24",
+            "192.0.2.0/0",
+            "192.0.2.0/33",
+            "192.0.2.20-1",
+            "192.0.2.1-256",
+            "a-b",
+            "192.0.2.2-192.0.2.1",
+            "192.0.2.1-2001:db8::1",
+            "2001:db8::10-10",
+            "2001:db8::1/64",
+            "",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

@@ -12,8 +12,8 @@ use super::track::{
 use super::vrrp::VRRP_INSTANCE;
 use super::{Block, Entry, Keyword, Value, block, flag, list, number, value};
 use crate::config::draft::{
-    BfdDraft, Draft, GarpGroupDraft, InstanceDraft, NamedList, ScriptDraft, ServerGroupDraft, SslDraft,
-    SyncGroupDraft, TrackerDraft, VirtualServerDraft,
+    BfdDraft, Draft, GarpGroupDraft, InstanceDraft, NamedList, ScriptDraft, ServerGroupDraft, SslDraft, SyncGroupDraft,
+    TrackerDraft, VirtualServerDraft,
 };
 use crate::config::reader::{Given, Reader, Spanned};
 use crate::diag::Code;
@@ -91,10 +91,10 @@ const TOP_ROWS: &[Keyword<Draft>] = &[
         d.scripts.push(script);
         r.define("track_script");
     }),
-    named("track_file", "a file whose number can change priorities").keep(|d, g, r| {
+    named("track_file", "a file whose number can change priorities").then(|d, g, r| {
         tracker(&TRACK_FILE_BLOCK, &mut d.track_files, "track_file", g, r);
     }),
-    named("vrrp_track_file", "old name of track_file").old_name("track_file").keep(|d, g, r| {
+    named("vrrp_track_file", "old name of track_file").old_name("track_file").then(|d, g, r| {
         tracker(&VRRP_TRACK_FILE_BLOCK, &mut d.track_files, "track_file", g, r);
     }),
     named("vrrp_track_process", "a program whose running can change priorities").keep(|d, g, r| {
@@ -244,7 +244,8 @@ fn tracker(
     reader: &mut Reader<'_>,
 ) {
     let Some(name) = name(given) else { return };
-    let mut tracker = TrackerDraft { name, target: None, weight: None, reverse: false, init: None, quorum: None, quorum_max: None };
+    let mut tracker =
+        TrackerDraft { name, target: None, weight: None, reverse: false, init: None, quorum: None, quorum_max: None };
     reader.read_body(block, &mut tracker, given);
     trackers.push(tracker);
     reader.define(list);

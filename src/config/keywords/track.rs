@@ -69,9 +69,9 @@ pub static VRRP_SCRIPT: Block<ScriptDraft> = Block {
 pub static TRACK_FILE_BLOCK: Block<TrackerDraft> = Block {
     path: "track_file",
     keywords: &[
-        TRACK_FILE_ROWS[0].keep(target),
-        TRACK_FILE_ROWS[1].keep(tracker_weight),
-        TRACK_FILE_ROWS[2].keep(init_file),
+        TRACK_FILE_ROWS[0].then(target),
+        TRACK_FILE_ROWS[1].then(tracker_weight),
+        TRACK_FILE_ROWS[2].then(init_file),
     ],
 };
 
@@ -79,9 +79,9 @@ pub static TRACK_FILE_BLOCK: Block<TrackerDraft> = Block {
 pub static VRRP_TRACK_FILE_BLOCK: Block<TrackerDraft> = Block {
     path: "vrrp_track_file",
     keywords: &[
-        TRACK_FILE_ROWS[0].keep(target),
-        TRACK_FILE_ROWS[1].keep(tracker_weight),
-        TRACK_FILE_ROWS[2].keep(init_file),
+        TRACK_FILE_ROWS[0].then(target),
+        TRACK_FILE_ROWS[1].then(tracker_weight),
+        TRACK_FILE_ROWS[2].then(init_file),
     ],
 };
 

@@ -3,10 +3,12 @@
 //! The order follows keepalived's: interfaces, the minimum of each instance, its completion, clashes between instances.
 
 mod address;
+mod checkers;
 mod clash;
 mod fifo;
 mod global;
 mod instance;
+mod lvs;
 mod mail;
 mod scripts;
 mod servers;
@@ -73,9 +75,7 @@ pub fn resolve(
         let context = Context { draft, machine, dynamic, missing, scripts: names };
         config.vrrp = Arc::new(vrrp(&context, &mut scripts, diagnostics));
     }
-    if options.checker {
-        servers::check(draft, &mut scripts, diagnostics);
-    }
+    config.lvs = Arc::new(lvs::resolve(draft, &config.vrrp, options, machine, &mut scripts, diagnostics));
     trackers::check_bfd(draft, diagnostics);
     scripts.report_unsecured(diagnostics);
     config.global = Arc::new(global);

@@ -238,26 +238,25 @@ impl<'a> Scripts<'a> {
         }
     }
 
-    /// The scripts of a service or a server, which are only judged.
-    pub(super) fn check_servers(&mut self, name: &str, draft: &NotifyDraft, diagnostics: &mut Diagnostics) {
-        let global = self.global;
-        for (keyword, line) in &draft.scripts {
-            let what = format!("virtual_server {name}: {keyword}");
-            self.find(&what, line, None, &global.scripts, Absence::Logged, diagnostics);
-        }
+    /// A script of a service or a server.
+    pub(super) fn of_server(
+        &mut self,
+        what: &str,
+        line: &ScriptLine,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<ScriptCommand> {
+        self.find(what, line, None, &self.global.scripts, Absence::Logged, diagnostics)
     }
 
-    /// The script of a checker, which is only judged.
-    pub(super) fn find_check(
+    /// The script of a checker.
+    pub(super) fn of_checker(
         &mut self,
         what: &str,
         line: &ScriptLine,
         user: Option<&UserWords>,
-        absence: Absence,
         diagnostics: &mut Diagnostics,
-    ) {
-        let global = self.global;
-        self.find(what, line, user, &global.scripts, absence, diagnostics);
+    ) -> Option<ScriptCommand> {
+        self.find(what, line, user, &self.global.scripts, Absence::Reported, diagnostics)
     }
 
     /// A `vrrp_script` block.
