@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use crate::addr::Family;
 use crate::track::script::Outcome;
+use crate::vrrp::io::Role;
 use crate::vrrp::report::{Event, FaultReason, Flaw, InstanceEvent, LinkEvent, ScriptEvent};
 
 /// How loud a sentence is. keepalived says nearly everything at one level; so do we.
@@ -55,9 +56,10 @@ pub const fn is_detail(event: &Event) -> bool {
                 | I::IntervalReset { .. }
                 | I::Addresses { .. }
                 | I::AnnouncingBurst { .. }
-                | I::SourceChanged { .. }
         ),
-        Event::Link(_, event) => matches!(event, LinkEvent::Added | LinkEvent::Deleted),
+        Event::Link(_, event) => {
+            matches!(event, LinkEvent::Added | LinkEvent::Deleted | LinkEvent::Assigned(_) | LinkEvent::Deassigned(_))
+        }
         Event::Announced { .. } => true,
         Event::Script(..)
         | Event::UnknownVrid { .. }
@@ -91,6 +93,8 @@ pub fn sentence(event: &Event) -> String {
             LinkEvent::Down => format!("Netlink reports {name} down"),
             LinkEvent::Added => format!("Interface {name} added"),
             LinkEvent::Deleted => format!("Interface {name} deleted"),
+            LinkEvent::Assigned(address) => format!("Assigned address {address} for interface {name}"),
+            LinkEvent::Deassigned(address) => format!("Deassigned address {address} from interface {name}"),
             LinkEvent::Renamed(to) => format!("Interface name has changed from {name} to {to}"),
             // ours: keepalived writes the interface flags
             LinkEvent::Delayed { up, delay } => {
@@ -123,6 +127,7 @@ fn instance(name: &str, event: &InstanceEvent) -> String {
     use InstanceEvent as I;
     match event {
         I::Entered { role, init: false } => format!("({name}) Entering {} STATE", role.word()),
+        I::Entered { role: Role::Fault, init: true } => format!("({name}) entering FAULT state"),
         I::Entered { role, init: true } => format!("({name}) Entering {} STATE (init)", role.word()),
         I::StartsInFault(reason) => starts_in_fault(name, reason),
         I::MasterDown => format!("({name}) Receive advertisement timeout"),
@@ -212,14 +217,6 @@ fn instance(name: &str, event: &InstanceEvent) -> String {
         I::OldChecksumAdopted => format!("({name}) Setting unicast VRRPv3 checksum to old version"),
         // ours: keepalived steps down without a word
         I::LateStepDown => format!("({name}) was late by more than its peers wait, stepping down"),
-        I::SourceChanged { link, from, to } => {
-            let link = link.map_or_else(|| "(none)".to_owned(), |name| name.to_string());
-            match (from, to) {
-                (_, Some(to)) => format!("Assigned address {to} for interface {link}"),
-                (Some(from), None) => format!("Deassigned address {from} from interface {link}"),
-                (None, None) => format!("({name}) has no address on interface {link}"),
-            }
-        }
     }
 }
 
@@ -289,8 +286,7 @@ fn script(name: &str, event: ScriptEvent) -> String {
         ScriptEvent::Failed(Outcome::NotStarted(errno)) => {
             format!("VRRP_Script({name}) failed (cannot be started: {})", reason(errno))
         }
-        ScriptEvent::Failed(Outcome::TimedOut) => format!("VRRP_Script({name}) failed (timed out)"), // ours
-        ScriptEvent::TimedOut => format!("VRRP_Script({name}) timed_out"),
+        ScriptEvent::TimedOut | ScriptEvent::Failed(Outcome::TimedOut) => format!("VRRP_Script({name}) timed_out"),
         ScriptEvent::StillRunning { ending: false } => {
             format!("Track script {name} is already running, expect idle - skipping run")
         }

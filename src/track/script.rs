@@ -113,18 +113,7 @@ impl Tracker {
 
     /// Starts what is due and ends what has run too long.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        match self.run {
-            Run::Running { until } if until <= now => {
-                self.run = Run::Ending { kill_at: now + TERM_TO_KILL };
-                out.extend([Effect::TimedOut, Effect::Term]);
-                self.failure(Outcome::TimedOut, out);
-            }
-            Run::Ending { kill_at } if kill_at <= now => {
-                self.run = Run::Ending { kill_at: now + KILL_AGAIN };
-                out.push(Effect::Kill);
-            }
-            _ => {}
-        }
+        let before = self.run;
         if self.next_at <= now {
             let next = self.next_at + self.interval;
             self.next_at = if next > now { next } else { now + self.interval };
@@ -136,6 +125,18 @@ impl Tracker {
                 Run::Running { .. } => out.push(Effect::StillRunning { ending: false }),
                 Run::Ending { .. } => out.push(Effect::StillRunning { ending: true }),
             }
+        }
+        match before {
+            Run::Running { until } if until <= now => {
+                self.run = Run::Ending { kill_at: now + TERM_TO_KILL };
+                out.extend([Effect::TimedOut, Effect::Term]);
+                self.failure(Outcome::TimedOut, out);
+            }
+            Run::Ending { kill_at } if kill_at <= now => {
+                self.run = Run::Ending { kill_at: now + KILL_AGAIN };
+                out.push(Effect::Kill);
+            }
+            _ => {}
         }
     }
 
@@ -284,9 +285,10 @@ mod tests {
         assert_eq!(tick(&mut tracker, at(0)), [Effect::Run]);
         let failed = Effect::Failed(Outcome::TimedOut);
         let ending = Effect::StillRunning { ending: true };
-        assert_eq!(tick(&mut tracker, at(1000)), [Effect::TimedOut, Effect::Term, failed, ending]);
+        let running = Effect::StillRunning { ending: false };
+        assert_eq!(tick(&mut tracker, at(1000)), [running, Effect::TimedOut, Effect::Term, failed]);
         assert_eq!(tick(&mut tracker, at(2000)), [ending]);
-        assert_eq!(tick(&mut tracker, at(3000)), [Effect::Kill, ending]);
+        assert_eq!(tick(&mut tracker, at(3000)), [ending, Effect::Kill]);
         assert_eq!(ended(&mut tracker, Outcome::Signalled(9)), []);
         assert_eq!(tick(&mut tracker, at(4000)), [Effect::Run]);
         assert_eq!(ended(&mut tracker, Outcome::Exited(0)), [Effect::Succeeded]);

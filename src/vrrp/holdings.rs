@@ -69,9 +69,12 @@ impl Holdings {
         for address in addresses {
             let Some(entry) = links.named(address.interface) else { continue };
             let key = Key { link: entry.link.index, cidr: address.cidr };
+            let native = self.natives.contains(&(key.link, key.cidr.address));
             let held = self.held.entry(key).or_insert_with(|| {
-                out.push(add(key, address));
                 let present = entry.addresses.contains(&address.cidr);
+                if !(native && present) {
+                    out.push(add(key, address));
+                }
                 Held { address: Arc::clone(address), holders: BTreeSet::new(), present }
             });
             held.holders.insert(instance);
@@ -98,6 +101,10 @@ impl Holdings {
     }
 
     /// After a reload: has exactly these, and never touches what was held and still is.
+    ///
+    /// What goes is removed before what comes is added, or the kernel would make a new address the secondary of an old
+    /// one and remove it with that. An address that goes on in another form is the exception, where the kernel can have
+    /// both: it is added first.
     pub(crate) fn replace<'a>(
         &mut self,
         desired: impl Iterator<Item = (InstanceId, &'a Arc<VirtualAddress>)>,
@@ -116,22 +123,29 @@ impl Holdings {
             holders.insert(instance);
         }
         let gone: Vec<Key> = self.held.keys().filter(|&key| !wanted.contains_key(key)).copied().collect();
-        let mut replaced = Replaced::default();
-        for key in gone {
-            replaced.removed.push((key.link, key.cidr));
-            self.forget(key, out);
-        }
+        let mut replaced =
+            Replaced { removed: gone.iter().map(|key| (key.link, key.cidr)).collect(), ..<_>::default() };
+        let stays = |key: &Key| order.iter().any(|new| (new.link, new.cidr.address) == (key.link, key.cidr.address));
+        let (reshaped, gone): (Vec<Key>, Vec<Key>) = gone.into_iter().partition(stays);
+        gone.into_iter().for_each(|key| self.forget(key, out));
         for key in order {
             let Some((address, holders)) = wanted.remove(&key) else { continue };
             match self.held.get_mut(&key) {
                 Some(held) => {
                     held.holders = holders;
-                    if held.address != address {
-                        held.address = Arc::clone(&address);
-                        out.push(add(key, &address)); // same address, other attributes
+                    let old = std::mem::replace(&mut held.address, Arc::clone(&address));
+                    let native = self.natives.contains(&(key.link, key.cidr.address));
+                    if !native && reshape(key, &old, &address, out) == Reshaped::Anew {
+                        replaced.added.extend(held.holders.iter().copied());
                     }
                 }
                 None => {
+                    let before =
+                        reshaped.iter().find(|old| (old.link, old.cidr.address) == (key.link, key.cidr.address));
+                    // IPv6 has an address once on a link, whatever its prefix
+                    if let Some(&before) = before.filter(|_| key.cidr.address.is_ipv6()) {
+                        self.forget(before, out);
+                    }
                     out.push(add(key, &address));
                     replaced.added.extend(holders.iter().copied());
                     let present = links.get(key.link).is_some_and(|entry| entry.addresses.contains(&key.cidr));
@@ -139,6 +153,7 @@ impl Holdings {
                 }
             }
         }
+        reshaped.into_iter().for_each(|key| self.forget(key, out));
         replaced
     }
 
@@ -235,6 +250,40 @@ pub(crate) struct Replaced {
     pub(crate) added: BTreeSet<InstanceId>,
     /// Addresses that are not held any longer.
     pub(crate) removed: Vec<(IfIndex, Cidr)>,
+}
+
+/// How an address came by its new attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reshaped {
+    /// It was there all the time.
+    InPlace,
+    /// The old one had to go first.
+    Anew,
+}
+
+/// Gives a held address other attributes.
+fn reshape(key: Key, old: &Arc<VirtualAddress>, new: &Arc<VirtualAddress>, out: &mut Vec<Action>) -> Reshaped {
+    let remove = || Action::RemoveAddress(Holding { link: key.link, address: Arc::clone(old) });
+    let in_kernel = |address: &VirtualAddress| VirtualAddress { track: true, ..address.clone() };
+    if in_kernel(old) == in_kernel(new) {
+        return Reshaped::InPlace;
+    }
+    match key.cidr.address {
+        IpAddr::V4(_) if old.peer != new.peer => {
+            // to IPv4 another peer is another address
+            out.extend([add(key, new), remove()]);
+            Reshaped::InPlace
+        }
+        IpAddr::V6(_) if old.flags.auto_join == new.flags.auto_join => {
+            out.push(add(key, new));
+            Reshaped::InPlace
+        }
+        // the kernel changes neither label nor scope nor broadcast nor flags of an IPv4 address
+        _ => {
+            out.extend([remove(), add(key, new)]);
+            Reshaped::Anew
+        }
+    }
 }
 
 fn add(key: Key, address: &Arc<VirtualAddress>) -> Action {

@@ -8,14 +8,15 @@ use crate::addr::{Family, IfName};
 use crate::model::vrrp::{Destination, InitialState, OldUnicastChecksum, Version};
 use crate::model::{self, InstanceId, Vrrp};
 use crate::time::{Centis, Duration, Instant};
-use crate::track::{script, weight};
+use crate::track::script;
 
 use super::announce::Announcer;
 use super::encode::Encoder;
 use super::holdings::Holdings;
-use super::io::{Action, Link, Notification, Notified, Role, SendAdvert, SocketKey, SocketScope, Statistics, Subject};
+use super::io::{Action, Link, Notification, Notified, Role, SendAdvert, SocketKey, Statistics, Subject};
 use super::links::Links;
 use super::report::{Event, FaultReason, InstanceEvent};
+use super::sockets::Broken;
 
 /// What an instance sees and moves of its node.
 pub(crate) struct Context<'a> {
@@ -31,7 +32,7 @@ pub(crate) struct Context<'a> {
     /// Every configured virtual address: no source for adverts.
     pub(crate) virtuals: &'a BTreeSet<(IfName, IpAddr)>,
     /// Sockets that could not be opened.
-    pub(crate) broken_sockets: &'a [(SocketKey, i32)],
+    pub(crate) broken_sockets: &'a [Broken],
 }
 
 impl Context<'_> {
@@ -267,13 +268,21 @@ impl Instance {
             }
             self.enter(State::Fault, true, ctx);
             self.tell(Notified::Fault, ctx);
-        } else if !self.waits_for_scripts(ctx) {
+        }
+        if !self.is_owner_from_the_start() {
+            self.report_addresses(false, ctx); // what an earlier run has left
+        }
+        if self.reasons.is_empty() && !self.waits_for_scripts(ctx) {
             self.leave_init(ctx);
         }
     }
 
-    fn leave_init(&mut self, ctx: &mut Context<'_>) {
-        if self.config.is_owner() && self.config.initial_state == InitialState::Master {
+    fn is_owner_from_the_start(&self) -> bool {
+        self.config.is_owner() && self.config.initial_state == InitialState::Master
+    }
+
+    pub(super) fn leave_init(&mut self, ctx: &mut Context<'_>) {
+        if self.is_owner_from_the_start() {
             // keepalived: an owner says nothing of the instant in which it is BACKUP
             self.state = State::Backup(Backup { down_at: ctx.start(), length: Duration::ZERO, preempt_at: None });
             return;
@@ -281,199 +290,10 @@ impl Instance {
         self.become_backup(true, ctx);
     }
 
-    fn become_backup(&mut self, init: bool, ctx: &mut Context<'_>) {
+    pub(super) fn become_backup(&mut self, init: bool, ctx: &mut Context<'_>) {
         let length = self.master_down_interval();
         self.enter(State::Backup(Backup { down_at: ctx.start() + length, length, preempt_at: None }), init, ctx);
         self.tell(Notified::Backup, ctx);
-    }
-
-    /// The source address and socket that the links allow now.
-    pub(crate) fn find_source(&self, ctx: &Context<'_>) -> Option<IpAddr> {
-        if let Some(configured) = self.config.source {
-            return Some(configured);
-        }
-        let entry = ctx.links.named(self.config.interface?)?;
-        let usable = |&address: &IpAddr| {
-            let is_virtual = ctx.virtuals.contains(&(entry.link.name, address));
-            !is_virtual || ctx.holdings.is_native(entry.link.index, address)
-        };
-        let global = matches!(&self.config.destination, Destination::Unicast(unicast)
-            if unicast.peers.first().is_some_and(|peer| !is_link_local(peer.address)));
-        let choose = |global: bool| {
-            let mut sources = entry.sources(self.config.family, global).filter(usable);
-            match self.source {
-                Some(current) if entry.has(current) && usable(&current) => Some(current),
-                // keepalived: when the address in use goes, IPv4 takes the last of those left
-                Some(_) if self.config.family == Family::V4 => sources.next_back(),
-                _ => sources.next(),
-            }
-        };
-        choose(global).or_else(|| if global { choose(false) } else { None })
-    }
-
-    /// What it would send and listen on with `source`.
-    pub(crate) fn find_socket(&self, source: Option<IpAddr>, links: &Links) -> Option<SocketKey> {
-        let link = match self.config.interface {
-            Some(name) => Some(links.named(name)?.link.index),
-            None => None,
-        };
-        let scope = match &self.config.destination {
-            Destination::Multicast(group) => SocketScope::Multicast(*group),
-            Destination::Unicast(_) => SocketScope::Unicast(source?),
-        };
-        Some(SocketKey { family: self.config.family, link, scope })
-    }
-
-    /// Takes the source address over.
-    pub(crate) fn set_source(&mut self, source: Option<IpAddr>, ctx: &mut Context<'_>) {
-        self.socket = self.find_socket(source, ctx.links);
-        if source != self.source {
-            let from = std::mem::replace(&mut self.source, source);
-            self.report(InstanceEvent::SourceChanged { link: self.config.interface, from, to: source }, ctx);
-        }
-    }
-
-    /// Everything that holds it in FAULT now.
-    pub(crate) fn fault_reasons(&self, ctx: &Context<'_>) -> Vec<FaultReason> {
-        let config = &self.config;
-        let mut reasons = Vec::new();
-        if let Some(fault) = &config.config_fault {
-            reasons.push(FaultReason::Configuration(fault.0.clone()));
-        }
-        let down = |name: IfName| (!ctx.links.is_up(name)).then_some(FaultReason::InterfaceDown(name));
-        if let Some(name) = config.interface {
-            let missing = ctx.links.named(name).is_none();
-            reasons.extend(down(name).filter(|_| config.track_primary || missing));
-        }
-        let tracked = |va: &&Arc<model::vrrp::VirtualAddress>| {
-            va.track && (config.track_primary || Some(va.interface) != config.interface)
-        };
-        reasons.extend(config.held_addresses().filter(tracked).filter_map(|va| down(va.interface)));
-        for track in &config.track_interfaces {
-            let up = ctx.links.is_up(track.interface);
-            if weight::is_fault(track.weight, Some(up)) {
-                let name = track.interface;
-                reasons.push(if up { FaultReason::InterfaceUp(name) } else { FaultReason::InterfaceDown(name) });
-            }
-        }
-        for track in &config.track_scripts {
-            let good = ctx.scripts.get(track.script.0).and_then(script::Tracker::is_good);
-            if weight::is_fault(track.weight, good) {
-                let name = ctx.config.scripts.get(track.script.0).map_or_else(|| "".into(), |s| Arc::clone(&s.name));
-                reasons.push(FaultReason::Script(name));
-            }
-        }
-        match (self.find_source(ctx), config.source) {
-            (None, _) => reasons.push(FaultReason::NoSource(config.family)),
-            (Some(source), Some(_)) if config.track_source && !ctx.links.has_address(source) => {
-                reasons.push(FaultReason::SourceMissing(source));
-            }
-            _ => {}
-        }
-        if let Some(&(_, errno)) = ctx.broken_sockets.iter().find(|(key, _)| Some(*key) == self.socket) {
-            reasons.push(FaultReason::Socket(errno));
-        }
-        reasons.sort();
-        reasons.dedup();
-        reasons
-    }
-
-    /// A script of weight 0 has not reported yet.
-    fn waits_for_scripts(&self, ctx: &Context<'_>) -> bool {
-        self.scripts_without_result(ctx.scripts).next().is_some()
-    }
-
-    /// Tracking scripts of weight 0 that have not reported yet.
-    pub(crate) fn scripts_without_result(
-        &self,
-        scripts: &[script::Tracker],
-    ) -> impl Iterator<Item = crate::model::ScriptId> {
-        self.config.track_scripts.iter().filter_map(|track| {
-            let unknown = scripts.get(track.script.0).is_some_and(|tracker| tracker.is_good().is_none());
-            (track.weight.value == 0 && unknown).then_some(track.script)
-        })
-    }
-
-    /// Base plus weights; owners ignore weights.
-    pub(crate) fn weigh(&mut self, ctx: &mut Context<'_>) {
-        let config = Arc::clone(&self.config);
-        if config.is_owner() {
-            self.total = 255;
-            self.set_effective(if self.yielded_to.is_some() { 254 } else { 255 }, ctx);
-            return;
-        }
-        let interfaces = config
-            .track_interfaces
-            .iter()
-            .map(|track| weight::contribution(track.weight, Some(ctx.links.is_up(track.interface))));
-        let scripts = config.track_scripts.iter().map(|track| {
-            let good = ctx.scripts.get(track.script.0).and_then(script::Tracker::is_good);
-            weight::contribution(track.weight, good)
-        });
-        self.total = i32::from(config.priority) + interfaces.sum::<i32>() + scripts.sum::<i32>();
-        self.set_effective(u8::try_from(self.total.clamp(1, 254)).unwrap_or(1), ctx);
-    }
-
-    fn set_effective(&mut self, effective: u8, ctx: &mut Context<'_>) {
-        if effective == self.effective {
-            return;
-        }
-        let from = std::mem::replace(&mut self.effective, effective);
-        self.report(InstanceEvent::PriorityChanged { from, to: effective }, ctx);
-        let new_length = self.master_down_interval();
-        if let State::Backup(backup) = &mut self.state {
-            // the timer keeps what has passed of it
-            backup.down_at = (backup.down_at + new_length) - backup.length;
-            backup.length = new_length;
-        }
-        if self.config.notify.priority_changes {
-            let what = if self.is_master() { Notified::MasterPriority } else { Notified::BackupPriority };
-            self.tell(what, ctx);
-        }
-    }
-
-    /// Takes `reasons` over, and falls into FAULT if it has to.
-    pub(crate) fn fail(&mut self, reasons: Vec<FaultReason>, ctx: &mut Context<'_>) {
-        self.reasons = reasons;
-        if self.reasons.is_empty() || matches!(self.state, State::Fault) {
-            return;
-        }
-        if self.is_master() {
-            self.leave_master(State::Fault, true, ctx);
-        } else {
-            self.enter(State::Fault, false, ctx);
-        }
-        self.tell(Notified::Fault, ctx);
-    }
-
-    /// Leaves FAULT, or the wait for scripts, if nothing holds it any longer.
-    pub(crate) fn recover(&mut self, ctx: &mut Context<'_>) {
-        if !self.reasons.is_empty() || self.waits_for_scripts(ctx) {
-            return;
-        }
-        match self.state {
-            State::Init => self.leave_init(ctx),
-            State::Fault => {
-                self.master_interval = self.config.advert_interval;
-                self.become_backup(false, ctx);
-                self.refresh_peers(ctx);
-            }
-            State::Backup(_) | State::Master(_) => {}
-        }
-    }
-
-    /// Unicast peers may have a stale neighbour entry for our own address.
-    fn refresh_peers(&mut self, ctx: &mut Context<'_>) {
-        let (Some(name), Some(source)) = (self.config.interface, self.source) else { return };
-        if let (Destination::Unicast(_), None, Some(entry)) =
-            (&self.config.destination, ctx.startup_ends, ctx.links.named(name))
-            && announceable(&entry.link)
-        {
-            let Link { index, mac, broadcast, .. } = entry.link;
-            let instance = self.id;
-            let own = super::io::Announcement { link: index, mac, broadcast, address: source, instance };
-            ctx.out.push(Action::Announce(own));
-        }
     }
 
     // ---- timers ----------------------------------------------------------------------------------------------
@@ -578,7 +398,7 @@ impl Instance {
     }
 
     /// Gives everything up that only a MASTER has, and takes `state`; the caller notifies.
-    fn leave_master(&mut self, state: State, priority_zero: bool, ctx: &mut Context<'_>) {
+    pub(super) fn leave_master(&mut self, state: State, priority_zero: bool, ctx: &mut Context<'_>) {
         self.log.logged = 0;
         if priority_zero {
             self.send_zero(ctx);
@@ -733,6 +553,11 @@ impl Instance {
         if !config.is_owner() {
             self.yielded_to = None;
         }
+        if !config.is_owner() && !old.is_owner() {
+            // keepalived: a new base priority is no change worth a word; what weighs on it is
+            self.total += i32::from(config.priority) - i32::from(old.priority);
+            self.effective = clamped(self.total);
+        }
         if let State::Backup(backup) = &mut self.state
             && old.preempt_delay != config.preempt_delay
         {
@@ -767,7 +592,7 @@ impl Instance {
 
     // ---- words -----------------------------------------------------------------------------------------------
 
-    fn enter(&mut self, state: State, init: bool, ctx: &mut Context<'_>) {
+    pub(super) fn enter(&mut self, state: State, init: bool, ctx: &mut Context<'_>) {
         self.state = state;
         self.last_transition = ctx.now;
         let role = self.role();
@@ -809,7 +634,7 @@ impl Instance {
         self.report_limited(event, ctx);
     }
 
-    fn report_addresses(&self, setting: bool, ctx: &mut Context<'_>) {
+    pub(super) fn report_addresses(&self, setting: bool, ctx: &mut Context<'_>) {
         if !self.config.addresses.is_empty() {
             self.report(InstanceEvent::Addresses { setting, excluded: false }, ctx);
         }
@@ -817,6 +642,11 @@ impl Instance {
             self.report(InstanceEvent::Addresses { setting, excluded: true }, ctx);
         }
     }
+}
+
+/// A priority that is not an owner's (RFC 9568 §5.2.4).
+pub(super) fn clamped(total: i32) -> u8 {
+    u8::try_from(total.clamp(1, 254)).unwrap_or(1)
 }
 
 /// Whether adverts and timers of both are the same.
@@ -830,8 +660,4 @@ fn sends_the_same(a: &model::Instance, b: &model::Instance) -> bool {
 /// Whether neighbours on this link can be told of an address.
 pub(crate) const fn announceable(link: &Link) -> bool {
     link.arp && !link.loopback
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }

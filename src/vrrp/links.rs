@@ -14,6 +14,8 @@ use super::io::Link;
 pub(crate) struct Links {
     by_index: BTreeMap<IfIndex, Entry>,
     by_name: BTreeMap<IfName, IfIndex>,
+    /// The address of each kind that adverts leave from, as told.
+    assigned: BTreeMap<(IfName, Family), IpAddr>,
 }
 
 /// One link.
@@ -69,6 +71,29 @@ impl Links {
 
     pub(crate) fn has_address(&self, address: IpAddr) -> bool {
         self.iter().any(|entry| entry.addresses.iter().any(|cidr| cidr.address == address))
+    }
+
+    /// Looks which address adverts leave from on this link, and says what has changed of that: the old and the new one.
+    pub(crate) fn assign(
+        &mut self,
+        name: IfName,
+        family: Family,
+        usable: impl Fn(IpAddr) -> bool,
+    ) -> (Option<IpAddr>, Option<IpAddr>) {
+        let old = self.assigned.get(&(name, family)).copied();
+        let entry = self.named(name);
+        let sources = entry.into_iter().flat_map(|entry| entry.sources(family, false)).filter(|&source| usable(source));
+        let sources: Vec<IpAddr> = sources.collect();
+        let new = match old {
+            Some(old) if sources.contains(&old) => return (None, None),
+            Some(_) if family == Family::V4 => sources.last(),
+            _ => sources.first(),
+        };
+        match new {
+            Some(&new) => self.assigned.insert((name, family), new),
+            None => self.assigned.remove(&(name, family)),
+        };
+        (old, new.copied())
     }
 
     /// The earliest debounced change.

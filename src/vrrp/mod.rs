@@ -15,13 +15,17 @@ pub mod report;
 
 mod announce;
 mod encode;
+mod faults;
 mod hear;
 mod holdings;
 mod instance;
 mod links;
+mod machine;
 mod node;
 mod receive;
 mod reload;
+mod scripts;
+mod sockets;
 
 pub use io::{Action, Input, Wake};
 pub use node::Node;

@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::addr::{Cidr, Family, IfIndex, IfName};
-use crate::model::vrrp::ReceiveBuffer;
+use crate::addr::{Family, IfName};
 use crate::model::{InstanceId, ScriptId, Vrrp};
 use crate::time::{Duration, Instant};
-use crate::track::script::{self, Effect, Outcome};
+use crate::track::script;
 use crate::wire;
 
 use super::announce::Announcer;
 use super::holdings::Holdings;
-use super::instance::{Context, Instance, LogLimits, State, announceable};
+use super::instance::{Context, Instance, LogLimits, State};
 use super::io::{
-    Action, Failure, Input, Link, Notified, PacketMeta, Role, RunId, ScriptEnd, ScriptSignal, Snapshot, SocketKey,
-    SocketSpec, Statistics, View, Wake,
+    Action, Failure, Input, Notified, PacketMeta, Role, RunId, ScriptSignal, SocketKey, SocketSpec, Statistics, View,
+    Wake,
 };
 use super::links::Links;
 use super::receive::{Datagram, Expectations, inspect};
-use super::report::{Event, InstanceEvent, LinkEvent, ScriptEvent};
+use super::report::{Event, InstanceEvent};
+use super::sockets::Broken;
 
 const ENETDOWN: i32 = 100;
 const ENETUNREACH: i32 = 101;
@@ -40,7 +40,7 @@ pub struct Node {
     pub(crate) runs: BTreeMap<RunId, ScriptId>,
     /// Runs that a reload has left without a script: when they are killed.
     pub(crate) orphans: BTreeMap<RunId, Instant>,
-    next_run: u64,
+    pub(super) next_run: u64,
     pub(crate) links: Links,
     pub(crate) holdings: Holdings,
     pub(crate) announcer: Announcer,
@@ -48,9 +48,9 @@ pub struct Node {
     /// Which instances depend on a link.
     pub(crate) dependents: BTreeMap<IfName, Vec<usize>>,
     pub(crate) virtuals: BTreeSet<(IfName, IpAddr)>,
-    sockets: Vec<SocketSpec>,
-    broken_sockets: Vec<(SocketKey, i32)>,
-    routes: BTreeMap<(SocketKey, u8), Vec<usize>>,
+    pub(super) sockets: Vec<SocketSpec>,
+    pub(super) broken_sockets: Vec<Broken>,
+    pub(super) routes: BTreeMap<(SocketKey, u8), Vec<usize>>,
     /// From how late the loop matters to some instance (`timer_expired_backup`).
     pub(crate) lateness_limit: Option<Duration>,
     /// How far ahead an advert may be that leaves in company.
@@ -140,7 +140,8 @@ impl Node {
         let orphan = self.orphans.values().min().map(|&at| (at, Wake::Orphan));
         let debounce = self.links.deadline().map(|(at, index)| (at, Wake::Debounce(index)));
         let announce = self.announcer.deadline().map(|at| (at, Wake::Announce));
-        let retry = self.holdings.deadline().map(|at| (at, Wake::Retry));
+        let sockets = self.broken_sockets.iter().map(|broken| broken.next_at).min();
+        let retry = self.holdings.deadline().into_iter().chain(sockets).min().map(|at| (at, Wake::Retry));
         let startup = self.startup_ends.map(|at| (at, Wake::StartupDelay));
         [instance, script, orphan, debounce, announce, retry, startup].into_iter().flatten().min()
     }
@@ -267,26 +268,6 @@ impl Node {
         self.open_sockets(out);
     }
 
-    fn open_sockets(&mut self, out: &mut Vec<Action>) {
-        let mut specs: BTreeMap<SocketKey, Option<u32>> = BTreeMap::new();
-        self.routes.clear();
-        for (i, instance) in self.instances.iter().enumerate() {
-            let Some(key) = instance.socket.filter(|_| instance.config.config_fault.is_none()) else { continue };
-            self.routes.entry((key, instance.config.vrid)).or_default().push(i);
-            let sum = specs.entry(key).or_default();
-            if let Some(bytes) = receive_buffer(instance, &self.config, &self.links) {
-                *sum = Some(sum.unwrap_or(0).saturating_add(bytes));
-            }
-        }
-        let sockets: Vec<_> =
-            specs.into_iter().map(|(key, receive_buffer)| SocketSpec { key, receive_buffer }).collect();
-        if sockets != self.sockets {
-            self.broken_sockets.retain(|(key, _)| sockets.iter().any(|spec| spec.key == *key));
-            self.sockets.clone_from(&sockets);
-            out.push(Action::Sockets(sockets));
-        }
-    }
-
     pub(crate) fn all(&self) -> Vec<usize> {
         (0..self.instances.len()).collect()
     }
@@ -302,6 +283,8 @@ impl Node {
         self.keep_natives(&self.all(), out);
         self.clear_leftovers(&self.all(), out);
         self.scripts = self.config.scripts.iter().map(|script| script::Tracker::new(script, now)).collect();
+        let named: BTreeSet<IfName> = self.config.instances.iter().filter_map(|instance| instance.interface).collect();
+        named.into_iter().for_each(|name| self.report_assigned(name, out));
         self.find_sources(&self.all(), now, out);
         for i in self.all() {
             self.with(i, now, out, Instance::start);
@@ -388,6 +371,7 @@ impl Node {
         self.tick_links(now, out);
         self.tick_scripts(now, out);
         self.tick_instances(now, out);
+        self.tick_sockets(now, out);
         self.announcer.tick(&self.links, now, out);
         for holder in self.holdings.tick(now, out) {
             self.with(holder.0, now, out, |instance, ctx| instance.announce(instance.config.garp.master_repeat, ctx));
@@ -413,17 +397,6 @@ impl Node {
             {
                 self.with(i, now, out, |instance, ctx| instance.tick(instance.slack(), ctx));
             }
-        }
-    }
-
-    fn tick_links(&mut self, now: Instant, out: &mut Vec<Action>) {
-        while let Some((at, index)) = self.links.deadline()
-            && at <= now
-        {
-            let Some(entry) = self.links.get_mut(index) else { return };
-            entry.state.tick(now);
-            let name = entry.link.name;
-            self.link_counts(name, now, out);
         }
     }
 
@@ -495,195 +468,6 @@ impl Node {
         }
     }
 
-    /// Whose packet it is. Instances that share a VRID on a socket are told apart by their peers.
-    fn route(&self, meta: &PacketMeta, vrid: u8) -> Option<usize> {
-        match self.routes.get(&(meta.socket, vrid))?.as_slice() {
-            [only] => Some(*only),
-            several => {
-                let is = |test: &dyn Fn(&Instance) -> bool| {
-                    several.iter().copied().find(|&i| self.instances.get(i).is_some_and(test))
-                };
-                is(&|instance| instance.master.is_some_and(|(source, _)| source == meta.source))
-                    .or_else(|| is(&|instance| instance.has_peer(meta.source)))
-            }
-        }
-    }
-
-    // ---- links and addresses ---------------------------------------------------------------------------------
-
-    fn machine(&mut self, snapshot: &Snapshot, now: Instant, out: &mut Vec<Action>) {
-        let there: BTreeSet<IfIndex> = snapshot.links.iter().map(|link| link.index).collect();
-        let gone: Vec<IfIndex> =
-            self.links.iter().map(|entry| entry.link.index).filter(|index| !there.contains(index)).collect();
-        for index in gone {
-            self.link_gone(index, now, out);
-        }
-        for &link in &snapshot.links {
-            self.link(link, now, out);
-        }
-        let mut wanted: BTreeMap<IfIndex, Vec<Cidr>> = BTreeMap::new();
-        for &(index, cidr) in &snapshot.addresses {
-            wanted.entry(index).or_default().push(cidr);
-        }
-        for &index in &there {
-            let wanted = wanted.remove(&index).unwrap_or_default();
-            let had = self.links.get(index).map(|entry| entry.addresses.clone()).unwrap_or_default();
-            for &cidr in had.iter().filter(|cidr| !wanted.contains(cidr)) {
-                self.address_removed(index, cidr, false, now, out);
-            }
-            for &cidr in wanted.iter().filter(|cidr| !had.contains(cidr)) {
-                self.address_added(index, cidr, now, out);
-            }
-            if let Some(entry) = self.links.get_mut(index) {
-                entry.addresses = wanted;
-            }
-            self.refill(index, now, out);
-        }
-    }
-
-    pub(crate) fn link(&mut self, link: Link, now: Instant, out: &mut Vec<Action>) {
-        let running = self.phase == Phase::Running;
-        let old_name = self.links.name_of(link.index);
-        if let Some(old) = old_name.filter(|&old| old != link.name) {
-            // keepalived: a renamed link is a deleted one and a new one
-            let addresses = self.links.get(link.index).map(|entry| entry.addresses.clone()).unwrap_or_default();
-            out.push(Action::Report(Event::Link(old, LinkEvent::Renamed(link.name))));
-            self.holdings.link_renamed(link.index, out);
-            self.link_gone(link.index, now, out);
-            self.links.insert(link);
-            if let Some(entry) = self.links.get_mut(link.index) {
-                entry.addresses = addresses;
-            }
-        } else if old_name.is_none() {
-            self.links.insert(link);
-            if running {
-                out.push(Action::Report(Event::Link(link.name, LinkEvent::Added)));
-            }
-        }
-        let appeared = old_name != Some(link.name);
-        let delays = self.config.debounce.get(&link.name).copied().unwrap_or_default();
-        let Some(entry) = self.links.get_mut(link.index) else { return };
-        let was_up = entry.link.up && !appeared;
-        entry.link = link;
-        let waited = entry.state.deadline();
-        let counts = entry.state.observe(link.up, delays, now);
-        if let Some(until) = entry.state.deadline().filter(|_| waited.is_none() && running) {
-            let delay = LinkEvent::Delayed { up: link.up, delay: until.since(now) };
-            out.push(Action::Report(Event::Link(link.name, delay)));
-        }
-        if !running {
-            return;
-        }
-        if appeared {
-            self.occupy(link.name, now, out);
-        } else if link.up && !was_up {
-            self.refill(link.index, now, out);
-        }
-        if counts {
-            self.link_counts(link.name, now, out);
-        } else if appeared {
-            self.reassess(&self.dependents_of(link.name), now, out);
-        }
-    }
-
-    /// A change of a link counts now.
-    fn link_counts(&mut self, name: IfName, now: Instant, out: &mut Vec<Action>) {
-        if self.phase == Phase::Running {
-            let what = if self.links.is_up(name) { LinkEvent::Up } else { LinkEvent::Down };
-            if self.dependents.contains_key(&name) {
-                out.push(Action::Report(Event::Link(name, what)));
-            }
-            self.reassess(&self.dependents_of(name), now, out);
-        }
-    }
-
-    /// A link has appeared: MASTERs that want addresses on it get them.
-    fn occupy(&mut self, name: IfName, now: Instant, out: &mut Vec<Action>) {
-        for i in self.dependents_of(name) {
-            self.with(i, now, out, |instance, ctx| {
-                if instance.is_master() {
-                    let config = Arc::clone(&instance.config);
-                    ctx.holdings.acquire(instance.id, config.held_addresses(), ctx.links, ctx.out);
-                    instance.announce(config.garp.master_repeat, ctx);
-                }
-            });
-        }
-    }
-
-    /// Puts back what the kernel dropped with the link.
-    fn refill(&mut self, index: IfIndex, now: Instant, out: &mut Vec<Action>) {
-        for holder in self.holdings.refill(index, &self.links, out) {
-            self.with(holder.0, now, out, |instance, ctx| instance.announce(instance.config.garp.master_repeat, ctx));
-        }
-    }
-
-    fn link_gone(&mut self, index: IfIndex, now: Instant, out: &mut Vec<Action>) {
-        let Some(entry) = self.links.remove(index) else { return };
-        self.holdings.link_gone(index);
-        if self.phase == Phase::Running {
-            out.push(Action::Report(Event::Link(entry.link.name, LinkEvent::Deleted)));
-            self.reassess(&self.dependents_of(entry.link.name), now, out);
-        }
-    }
-
-    fn address_added(&mut self, index: IfIndex, cidr: Cidr, now: Instant, out: &mut Vec<Action>) {
-        let Some(entry) = self.links.get_mut(index) else { return };
-        if !entry.addresses.contains(&cidr) {
-            entry.addresses.push(cidr);
-        }
-        let name = entry.link.name;
-        self.holdings.appeared(index, cidr);
-        let waits = |instance: &Instance| {
-            instance.source.is_none() || (instance.config.source == Some(cidr.address) && instance.config.track_source)
-        };
-        self.reassess_sources(name, cidr.address, waits, now, out);
-    }
-
-    fn address_removed(&mut self, index: IfIndex, cidr: Cidr, by_us: bool, now: Instant, out: &mut Vec<Action>) {
-        let Some(entry) = self.links.get_mut(index) else { return };
-        entry.addresses.retain(|&other| other != cidr);
-        let (link, up) = (entry.link, entry.link.up);
-        if !by_us && self.phase == Phase::Running {
-            let holders = self.holdings.holders(index, cidr);
-            if self.holdings.vanished(index, cidr, up, out) {
-                for holder in holders {
-                    self.with(holder.0, now, out, |instance, ctx| {
-                        instance.statistics.addresses_restored += 1;
-                        let event = InstanceEvent::AddressRestored { address: cidr.address, link: link.name };
-                        instance.report(event, ctx);
-                        if announceable(&link) {
-                            let repeat = instance.config.garp.master_repeat;
-                            instance.announce_these(&[(link, cidr.address)], repeat, ctx);
-                        }
-                    });
-                }
-            }
-        }
-        let used = |instance: &Instance| instance.source == Some(cidr.address);
-        self.reassess_sources(link.name, cidr.address, used, now, out);
-    }
-
-    /// An address that can be somebody's source came or went.
-    fn reassess_sources(
-        &mut self,
-        name: IfName,
-        address: IpAddr,
-        concerns: impl Fn(&Instance) -> bool,
-        now: Instant,
-        out: &mut Vec<Action>,
-    ) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        let sends_from =
-            |instance: &Instance| instance.config.interface == Some(name) || instance.config.source == Some(address);
-        let concerned = self.instances.iter().enumerate().filter(|(_, i)| sends_from(i) && concerns(i));
-        let which: Vec<usize> = concerned.map(|(i, _)| i).collect();
-        if !which.is_empty() {
-            self.reassess(&which, now, out);
-        }
-    }
-
     fn failed(&mut self, failure: &Failure, now: Instant, out: &mut Vec<Action>) {
         match failure {
             Failure::Send { instance, destination, errno } => {
@@ -706,15 +490,7 @@ impl Node {
                 let holder = self.instances.iter().find(|instance| wants(instance)).map(|instance| instance.id);
                 self.report_address_failure(holder.as_slice(), holding, false, *errno, now, out);
             }
-            Failure::Socket(key, errno) => {
-                self.broken_sockets.retain(|(other, _)| other != key);
-                self.broken_sockets.push((*key, *errno));
-                let name = key.link.and_then(|index| self.links.name_of(index));
-                out.push(Action::Report(Event::SocketFailed(name, *errno)));
-                let which: Vec<usize> =
-                    self.all().into_iter().filter(|&i| self.instances[i].socket == Some(*key)).collect();
-                self.reassess(&which, now, out);
-            }
+            Failure::Socket(key, errno) => self.socket_failed(*key, *errno, now, out),
         }
     }
 
@@ -734,79 +510,4 @@ impl Node {
             });
         }
     }
-
-    // ---- scripts ---------------------------------------------------------------------------------------------
-
-    pub(crate) fn tick_scripts(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let mut effects = Vec::new();
-        for i in 0..self.scripts.len() {
-            let Some(tracker) = self.scripts.get_mut(i).filter(|tracker| tracker.deadline() <= now) else { continue };
-            tracker.tick(now, &mut effects);
-            self.script_effects(ScriptId(i), &mut effects, now, out);
-        }
-        for (&run, kill_at) in self.orphans.iter_mut().filter(|(_, at)| **at <= now) {
-            out.push(Action::SignalScript(run, ScriptSignal::Kill));
-            *kill_at = now + Duration::from_secs(10);
-        }
-    }
-
-    fn script_ended(&mut self, run: RunId, end: ScriptEnd, now: Instant, out: &mut Vec<Action>) {
-        self.orphans.remove(&run);
-        let Some(id) = self.runs.remove(&run) else { return };
-        let outcome = match end {
-            ScriptEnd::Exited(status) => Outcome::Exited(status),
-            ScriptEnd::Signalled(signal) => Outcome::Signalled(signal),
-            ScriptEnd::NotStarted(errno) => Outcome::NotStarted(errno),
-        };
-        let mut effects = Vec::new();
-        if let Some(tracker) = self.scripts.get_mut(id.0) {
-            tracker.ended(outcome, &mut effects);
-        }
-        self.script_effects(id, &mut effects, now, out);
-    }
-
-    fn script_effects(&mut self, id: ScriptId, effects: &mut Vec<Effect>, now: Instant, out: &mut Vec<Action>) {
-        let mut changed = false;
-        for effect in effects.drain(..) {
-            let event = match effect {
-                Effect::Run => {
-                    let run = RunId(self.next_run);
-                    self.next_run += 1;
-                    self.runs.insert(run, id);
-                    out.push(Action::RunScript(run, id));
-                    continue;
-                }
-                Effect::Term | Effect::Kill => {
-                    let signal = if effect == Effect::Term { ScriptSignal::Term } else { ScriptSignal::Kill };
-                    let run = self.runs.iter().find(|(_, of)| **of == id);
-                    out.extend(run.map(|(&run, _)| Action::SignalScript(run, signal)));
-                    continue;
-                }
-                Effect::NowReturning(status) => ScriptEvent::NowReturning(status),
-                Effect::Succeeded => ScriptEvent::Succeeded,
-                Effect::Failed(outcome) => ScriptEvent::Failed(outcome),
-                Effect::TimedOut => ScriptEvent::TimedOut,
-                Effect::StillRunning { ending } => ScriptEvent::StillRunning { ending },
-            };
-            changed |= matches!(event, ScriptEvent::Succeeded | ScriptEvent::Failed(_));
-            let name = self.config.scripts.get(id.0).map_or_else(|| "".into(), |script| Arc::clone(&script.name));
-            out.push(Action::Report(Event::Script(name, event)));
-        }
-        if changed {
-            let tracks = |instance: &Instance| instance.config.track_scripts.iter().any(|track| track.script == id);
-            let which: Vec<usize> = self.all().into_iter().filter(|&i| tracks(&self.instances[i])).collect();
-            self.reassess(&which, now, out);
-        }
-    }
-}
-
-/// What an instance adds to the receive buffer of its socket.
-fn receive_buffer(instance: &Instance, config: &Vrrp, links: &Links) -> Option<u32> {
-    let mtu = || instance.config.interface.and_then(|name| links.named(name)).map_or(1500, |entry| entry.link.mtu);
-    instance.config.kernel_rx_buf_size.or_else(|| match config.receive_buffer {
-        ReceiveBuffer::System => None,
-        ReceiveBuffer::Bytes(bytes) => Some(bytes),
-        ReceiveBuffer::Advert(times) => Some(instance.advert_len().saturating_mul(times)),
-        ReceiveBuffer::Mtu(times) => Some(mtu().saturating_mul(times)),
-    })
 }

@@ -1,6 +1,6 @@
 //! A reload: another configuration for the same routers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::vrrp::Destination;
@@ -57,6 +57,8 @@ impl Node {
 
         let matched: Vec<usize> = self.all().into_iter().filter(|i| !fresh.contains(i)).collect();
         self.keep_natives(&fresh, out);
+        let named: BTreeSet<_> = config.instances.iter().filter_map(|instance| instance.interface).collect();
+        named.into_iter().for_each(|name| self.report_assigned(name, out));
         self.find_sources(&fresh, now, out);
         self.reassess(&matched, now, out);
         self.exchange_addresses(&old, now, out);
@@ -157,7 +159,10 @@ impl Node {
             out.push(Action::Report(Event::Instance(Arc::clone(&config.name), event)));
         }
         for holder in replaced.added {
-            self.with(holder.0, now, out, |instance, ctx| instance.announce(instance.config.garp.master_repeat, ctx));
+            self.with(holder.0, now, out, |instance, ctx| {
+                instance.report_addresses(true, ctx);
+                instance.announce(instance.config.garp.master_repeat, ctx);
+            });
         }
     }
 }

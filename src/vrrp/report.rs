@@ -209,15 +209,6 @@ pub enum InstanceEvent {
     OldChecksumAdopted,
     /// It was so late that others have taken over: it steps down.
     LateStepDown,
-    /// Its source address is another.
-    SourceChanged {
-        /// On which link.
-        link: Option<IfName>,
-        /// What it was.
-        from: Option<IpAddr>,
-        /// What it is.
-        to: Option<IpAddr>,
-    },
 }
 
 /// What is wrong with an advert. The first group is refused, the second accepted all the same.
@@ -409,6 +400,10 @@ pub enum LinkEvent {
     Deleted,
     /// It has another name now.
     Renamed(IfName),
+    /// This is its address that adverts can leave from.
+    Assigned(IpAddr),
+    /// Adverts can leave from this address no longer.
+    Deassigned(IpAddr),
     /// A change must last this long to count.
     Delayed {
         /// Up, rather than down.

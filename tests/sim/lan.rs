@@ -10,7 +10,7 @@ use keepalived_rs::addr::{Cidr, Family, IfIndex, Mac};
 use keepalived_rs::model::vrrp::Vrrp;
 use keepalived_rs::time::Instant;
 use keepalived_rs::vrrp::io::{
-    Action, Announcement, Failure, Input, PacketMeta, RunId, ScriptEnd, ScriptSignal, SendAdvert,
+    Action, Announcement, Failure, Input, PacketMeta, RunId, ScriptEnd, ScriptSignal, SendAdvert, SocketKey,
 };
 use keepalived_rs::vrrp::{Node, Wake};
 use keepalived_rs::wire::checksum::Sum;
@@ -21,6 +21,8 @@ use crate::router::{Owned, Router};
 
 /// errno of a send on a link that is down.
 const ENETUNREACH: i32 = 101;
+/// errno of a socket that may join no more groups.
+const ENOBUFS: i32 = 105;
 /// What a socket holds while nobody reads it.
 const SOCKET_BUFFER: usize = 500;
 
@@ -347,7 +349,13 @@ impl Lan {
                 }
             }
             Action::Sockets(specs) => {
-                self.routers[id].kernel.sockets = specs.iter().map(|spec| spec.key).collect();
+                let kernel = &mut self.routers[id].kernel;
+                let opens = |key: &SocketKey| !kernel.refuses_sockets || kernel.sockets.contains(key);
+                let (open, refused): (Vec<_>, Vec<_>) = specs.iter().map(|spec| spec.key).partition(opens);
+                kernel.sockets = open;
+                for key in refused {
+                    self.soon(id, Owned::Failed(Failure::Socket(key, ENOBUFS)));
+                }
             }
             Action::RunScript(run, script) => {
                 let model = self.routers[id].script(script.0);

@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod draw;
+mod keywords;
 mod lan;
 mod oracle;
+mod reshaped;
 mod rng;
 mod router;
 mod setup;

@@ -49,6 +49,8 @@ pub(crate) struct Kernel {
     pub(crate) links: BTreeMap<IfIndex, Link>,
     pub(crate) addresses: Vec<(IfIndex, Cidr)>,
     pub(crate) sockets: Vec<SocketKey>,
+    /// It opens no socket.
+    pub(crate) refuses_sockets: bool,
     /// Taken away by somebody else, or with a link; the daemon has not been told.
     pub(crate) untold: BTreeSet<(IfIndex, Cidr)>,
     next_index: u32,

@@ -26,45 +26,45 @@ fn lan_of(routers: Vec<Vrrp>) -> Lan {
     lan
 }
 
-fn started(routers: Vec<Vrrp>) -> Lan {
+pub(crate) fn started(routers: Vec<Vrrp>) -> Lan {
     let mut lan = lan_of(routers);
     (0..lan.routers.len()).for_each(|id| lan.start(id));
     lan
 }
 
-fn settled(routers: Vec<Vrrp>) -> Lan {
+pub(crate) fn settled(routers: Vec<Vrrp>) -> Lan {
     let mut lan = started(routers);
     lan.run_for(secs(12));
     lan
 }
 
-fn one(priority: u8) -> Vrrp {
+pub(crate) fn one(priority: u8) -> Vrrp {
     vrrp(vec![instance(priority)])
 }
 
-fn with(priority: u8, change: impl FnOnce(&mut Instance)) -> Vrrp {
+pub(crate) fn with(priority: u8, change: impl FnOnce(&mut Instance)) -> Vrrp {
     let mut instance = instance(priority);
     change(&mut instance);
     vrrp(vec![instance])
 }
 
-const A: usize = 0;
-const B: usize = 1;
+pub(crate) const A: usize = 0;
+pub(crate) const B: usize = 1;
 
 /// What a router did from `from` on.
-fn did(lan: &Lan, id: usize, from: Instant) -> Vec<(Instant, Action)> {
+pub(crate) fn did(lan: &Lan, id: usize, from: Instant) -> Vec<(Instant, Action)> {
     lan.routers[id].log.iter().flatten().filter(|(at, _)| *at >= from).cloned().collect()
 }
 
-fn count(lan: &Lan, id: usize, from: Instant, what: impl Fn(&Action) -> bool) -> usize {
+pub(crate) fn count(lan: &Lan, id: usize, from: Instant, what: impl Fn(&Action) -> bool) -> usize {
     did(lan, id, from).iter().filter(|(_, action)| what(action)).count()
 }
 
-fn is_advert(action: &Action) -> bool {
+pub(crate) fn is_advert(action: &Action) -> bool {
     matches!(action, Action::SendAdvert(_))
 }
 
-fn is_announce(action: &Action) -> bool {
+pub(crate) fn is_announce(action: &Action) -> bool {
     matches!(action, Action::Announce(_))
 }
 
@@ -76,7 +76,7 @@ fn is_notify(action: &Action) -> bool {
     matches!(action, Action::Notify(_))
 }
 
-fn told(lan: &Lan, id: usize, from: Instant) -> Vec<Notified> {
+pub(crate) fn told(lan: &Lan, id: usize, from: Instant) -> Vec<Notified> {
     let what = |(_, action): (Instant, Action)| match action {
         Action::Notify(notification) => Some(notification.what),
         _ => None,
@@ -91,7 +91,7 @@ fn gaps(lan: &Lan, id: usize, from: Instant) -> Vec<Duration> {
 }
 
 /// How long until `done`, looked at every millisecond.
-fn time_until(lan: &mut Lan, done: impl Fn(&Lan) -> bool) -> Duration {
+pub(crate) fn time_until(lan: &mut Lan, done: impl Fn(&Lan) -> bool) -> Duration {
     let start = lan.now;
     while !done(lan) {
         assert!(lan.now.since(start) < secs(120), "it never comes");
@@ -928,6 +928,26 @@ fn the_source_follows_the_address() {
     lan.give(A, ETH0, cidr("10.0.0.1/24"));
     lan.run_for(secs(5));
     assert_eq!(lan.masters(0), [A]);
+}
+
+/// The kernel lets it join no group for a while: it waits in FAULT, tries again, and goes on by itself.
+#[test]
+fn a11_b25_sockets_that_cannot_be_opened_are_tried_again_until_they_can() {
+    let mut lan = lan_of(vec![one(200)]);
+    lan.routers[A].kernel.refuses_sockets = true;
+    lan.start(A);
+    lan.run_for(secs(40));
+    assert_eq!(lan.routers[A].role(0), Some(Role::Fault));
+    assert_eq!(told(&lan, A, Instant::ZERO), [Notified::Backup, Notified::Fault], "tries are not told to anybody");
+    let tries = count(&lan, A, Instant::ZERO, |action| matches!(action, Action::Sockets(_)));
+    assert!((6..=8).contains(&tries), "with ever longer pauses: {tries} tries in 40 s");
+    let lines = |action: &Action| matches!(action, Action::Report(Event::SocketFailed(..)));
+    assert_eq!(count(&lan, A, Instant::ZERO, lines), 1);
+    lan.routers[A].kernel.refuses_sockets = false;
+    let from = lan.now;
+    lan.run_for(secs(40));
+    assert_eq!(told(&lan, A, from), [Notified::Backup, Notified::Master]);
+    assert!(lan.routers[A].kernel.has(ETH0, cidr("10.0.0.100/24")));
 }
 
 // ---- scripts -----------------------------------------------------------------------------------------------------------

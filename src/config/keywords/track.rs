@@ -31,14 +31,19 @@ pub static VRRP_SCRIPT: Block<ScriptDraft> = Block {
                 s.script = g.script();
             }
         }),
-        thousandths("interval", 1, 4_294_000, "from one start to the next")
+        thousandths("interval", 0, 4_294_000, "from one start to the next; 0 is taken for 1")
             .default("1")
             .unit("seconds")
-            .then(|s, g, _| s.interval = g.plain()),
-        thousandths("timeout", 1, 4_294_000, "run time after which it is stopped and counts as failed")
-            .default("interval")
-            .unit("seconds")
-            .then(|s, g, _| s.timeout = g.plain()),
+            .then(|s, g, r| s.interval = above_zero(g, r)),
+        thousandths(
+            "timeout",
+            0,
+            4_294_000,
+            "run time after which it is stopped and counts as failed; 0 is taken for 1",
+        )
+        .default("interval")
+        .unit("seconds")
+        .then(|s, g, r| s.timeout = above_zero(g, r)),
         value(
             "weight",
             Value::Words("<number -253 to 253> [reverse]"),
@@ -64,6 +69,16 @@ pub static VRRP_SCRIPT: Block<ScriptDraft> = Block {
         flag("init_fail", "it counts as failed until it has risen").then(|s, _, _| s.init_fail = true),
     ],
 };
+
+/// Thousandths of a second, of which 0 is an error that keepalived mends with a whole second.
+fn above_zero(given: &Given<'_>, reader: &mut Reader<'_>) -> Option<u64> {
+    let number = given.number::<u64>()?;
+    if number.value == 0 {
+        reader.diagnostics.warning(Code::BAD_NUMBER, number.span, "0 is no time for a script").help("1 second is used");
+        return Some(1000);
+    }
+    Some(number.value)
+}
 
 /// `track_file NAME { }`
 pub static TRACK_FILE_BLOCK: Block<TrackerDraft> = Block {

@@ -35,7 +35,7 @@ fn transitions_are_told_in_keepalived_s_words() {
     use InstanceEvent as I;
     let entered = |role, init| I::Entered { role, init };
     of_instance(entered(Role::Backup, true), "(VI_1) Entering BACKUP STATE (init)", ALWAYS);
-    of_instance(entered(Role::Fault, true), "(VI_1) Entering FAULT STATE (init)", ALWAYS);
+    of_instance(entered(Role::Fault, true), "(VI_1) entering FAULT state", ALWAYS);
     of_instance(entered(Role::Master, false), "(VI_1) Entering MASTER STATE", ALWAYS);
     of_instance(entered(Role::Backup, false), "(VI_1) Entering BACKUP STATE", ALWAYS);
     of_instance(entered(Role::Fault, false), "(VI_1) Entering FAULT STATE", ALWAYS);

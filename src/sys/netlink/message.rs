@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use rtnetlink::packet_core::{
-    ErrorBuffer, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NLMSG_DONE,
-    NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, NetlinkBuffer, NetlinkMessage, NlasIterator,
+    ErrorBuffer, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+    NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NLMSG_OVERRUN, NetlinkBuffer, NetlinkMessage, NlasIterator,
 };
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeader, AddressMessage, CacheInfo};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage};
@@ -228,7 +228,9 @@ pub(crate) fn change_address(buffer: &mut Vec<u8>, change: Change, holding: &Hol
                 message.header.scope = virtual_address.scope.into();
             }
             attributes_to_add(&mut message.attributes, holding);
-            (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+            // An IPv6 address that is there takes its new attributes; one of IPv4 would take some of them only.
+            let there = if cidr.address.is_ipv6() { NLM_F_REPLACE } else { NLM_F_EXCL };
+            (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | there)
         }
         Change::Remove => (RouteNetlinkMessage::DelAddress(message), 0),
     };
