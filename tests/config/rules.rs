@@ -128,6 +128,7 @@ fn ipv6_is_version_3_unless_version_2_came_first() {
     assert_eq!((only(&loaded).version, loaded.diagnostics.config_test_status()), (Version::V2, 0));
 }
 
+/// B22: also the same link-local address on two interfaces is one too many, and told.
 #[test]
 fn an_address_is_listed_once_but_may_be_excluded_elsewhere() {
     check(&[

@@ -398,6 +398,7 @@ fn a_link_is_told_down_before_the_addresses_that_went_with_it() {
     });
 }
 
+/// B32
 #[test]
 fn lost_notifications_are_counted_and_made_up_for_by_a_dump() {
     scratch(|| {
@@ -447,6 +448,7 @@ fn a_change_whose_answer_is_lost_is_looked_up_and_no_failure() {
     });
 }
 
+/// B37
 #[test]
 fn messages_of_other_processes_are_passed_over() {
     use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};

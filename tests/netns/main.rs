@@ -9,4 +9,5 @@ mod bytes;
 mod matrix;
 mod regressions;
 mod scenes;
+mod sentences;
 mod setup;

@@ -64,7 +64,7 @@ fn failover(variant: Variant, sides: Sides) {
         assert_eq!(seen.lines('b', "Entering MASTER STATE").count(), 0, "b was MASTER for a moment");
     });
 
-    // The cable of the MASTER is pulled, and plugged in again.
+    // The cable of the MASTER is pulled, and plugged in again (A14: it pre-empts without a delay).
     let cut = now();
     lan.cut('a');
     lan.wait_line('a', "Entering FAULT STATE", cut);

@@ -219,6 +219,7 @@ fn split_brain(sides: [Kind; 2], healed_first: (char, char)) {
     reaches(&lan, address, 'a');
 }
 
+/// A05
 #[test]
 fn after_a_split_brain_hosts_know_the_winner() {
     split_brain(OURS_FIRST, ('b', 'a'));
@@ -268,6 +269,7 @@ fn malformed(number: u32) -> Vec<u8> {
     crate::lan::multicast_frame([10, 99, 0, 3], bodies[number as usize % bodies.len()])
 }
 
+/// B01
 #[test]
 fn an_address_that_somebody_removes_is_put_back_and_announced() {
     needs!();

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use frame::{Advert, Frame};
-pub(crate) use inject::{Flood, Injector, advert_v2, advert_v3, multicast_frame};
+pub(crate) use inject::{Flood, Injector, advert_v2, advert_v3, checksum, multicast_frame};
 pub(crate) use router::{DEBIAN, Kind, Router};
 pub(crate) use watch::{Seen, now};
 

@@ -8,6 +8,7 @@ use super::{VIP, ip, is_master, losses, no_transition, quick, reloaded};
 use crate::lan::{Kind, Lan, eventually, now};
 use crate::setup::needs;
 
+/// B04
 #[test]
 fn the_same_address_with_another_prefix_is_not_ours() {
     needs!();
@@ -23,7 +24,7 @@ fn the_same_address_with_another_prefix_is_not_ours() {
     assert!(held.contains("10.1.0.3/32") && !held.contains("10.1.0.3/24"), "{held}");
 }
 
-/// #2564: the addresses are flushed while the link is down, on one router and then on the other.
+/// B07, #2564: the addresses are flushed while the link is down, on one router and then on the other.
 #[test]
 fn a_link_restarted_by_a_manager_that_flushes_addresses_gets_its_address_back() {
     needs!();
@@ -45,7 +46,7 @@ fn a_link_restarted_by_a_manager_that_flushes_addresses_gets_its_address_back() 
     lan.wait_only_holder('a', &['b'], ip(VIP));
 }
 
-/// The file changed while the daemon was dead: what it left is not in the new one.
+/// B05: the file changed while the daemon was dead: what it left is not in the new one.
 #[test]
 fn a_start_removes_what_a_killed_daemon_left_though_the_file_has_changed() {
     needs!();
@@ -93,6 +94,7 @@ fn a_child_that_dies_is_replaced_and_takes_the_address_again() {
     });
 }
 
+/// B19
 #[test]
 fn an_ipv6_instance_needs_no_ipv4_address() {
     needs!();
@@ -102,7 +104,7 @@ fn an_ipv6_instance_needs_no_ipv4_address() {
     lan.wait_held('a', ip("fd99::100"));
 }
 
-/// #2678: at boot the link-local address is still being checked for duplicates.
+/// B20, #2678: at boot the link-local address is still being checked for duplicates.
 #[test]
 fn a_tentative_address_is_waited_for() {
     needs!();
@@ -150,4 +152,53 @@ fn a_reload_that_adds_and_removes_addresses_leaves_the_others_in_place() {
     lan.wait("the new address is announced", |seen| seen.announcements(ip("10.99.0.102")).next().map(drop));
     lan.seen(|seen| assert_eq!(losses(seen, 'a', ip("10.99.0.100"), begun), 0));
     no_transition(&lan, 'a', begun);
+}
+
+/// What the kernel does not change in place goes and comes back at once; what it can, never goes.
+#[test]
+fn a_reload_gives_addresses_their_new_attributes() {
+    needs!();
+    let lan = Lan::new(1);
+    let file = |addresses: &str, six: &str| {
+        let six = format!("fe80::99:1/64\n {six}");
+        quick("V", 51, 150, addresses, "") + &quick("W", 52, 150, &six, "")
+    };
+    let shown = |address: &str| {
+        let all = lan.ip('a', "-o addr show dev eth0");
+        let is_it = |line: &&str| [" peer", "/"].iter().any(|next| line.contains(&format!(" {address}{next}")));
+        all.lines().find(is_it).unwrap_or("not there").to_owned()
+    };
+    let _a = lan.start('a', Kind::Ours, &file("10.99.0.100/24\n 10.99.0.101/32", "fd99::100/64"));
+    lan.wait_line('a', "(V) Entering MASTER STATE", Duration::ZERO);
+    lan.wait_line('a', "(W) Entering MASTER STATE", Duration::ZERO);
+    lan.wait_held('a', ip("10.99.0.101"));
+    lan.wait_held('a', ip("fd99::100"));
+    let begun = now();
+    // four, six, and what must be shown of them
+    let steps = [
+        ("10.99.0.100/24 label eth0:vip\n 10.99.0.101/32", "fd99::100/64", "10.99.0.100", "eth0:vip"),
+        ("10.99.0.100/24\n 10.99.0.101/32 scope link", "fd99::100/64", "10.99.0.101", "scope link"),
+        ("10.99.0.100/24 brd 10.99.0.255\n 10.99.0.101/32", "fd99::100/64", "10.99.0.100", "brd 10.99.0.255"),
+        ("10.99.0.100/25\n 10.99.0.101/32", "fd99::100/64", "10.99.0.100", "/25"),
+        ("10.99.0.100/25\n 10.99.0.101 peer 10.98.0.1", "fd99::100/64", "10.99.0.101", "peer 10.98.0.1/32"),
+        ("10.99.0.100/25\n 10.99.0.101 peer 10.98.0.2", "fd99::100/64", "10.99.0.101", "peer 10.98.0.2/32"),
+        ("10.99.0.100/25\n 10.99.0.101/32", "fd99::100/64 preferred_lft 0", "fd99::100", "deprecated"),
+        ("10.99.0.100/25\n 10.99.0.101/32", "fd99::100/64 home", "fd99::100", "home"),
+        ("10.99.0.100/25\n 10.99.0.101/32", "fd99::100/128", "fd99::100", "/128"),
+    ];
+    for (four, six, address, expected) in steps {
+        reloaded(&lan, 'a', &file(four, six));
+        eventually(&format!("{address} has {expected}"), || shown(address).contains(expected));
+    }
+    eventually("all are there", || {
+        ["10.99.0.100", "10.99.0.101", "fd99::100", "fe80::99:1"].iter().all(|address| shown(address) != "not there")
+    });
+    no_transition(&lan, 'a', begun);
+    let mut all = lan.ip('a', "-o addr show dev eth0");
+    all.retain(|c| c != '\\');
+    assert_eq!(all.matches("10.99.0.100/").count() + all.matches("10.99.0.101").count(), 2, "{all}");
+    lan.seen(|seen| {
+        assert_eq!(losses(seen, 'a', ip("fe80::99:1"), begun), 0);
+        assert_eq!(losses(seen, 'a', ip("fd99::100"), begun), 1, "for its other prefix only");
+    });
 }

@@ -6,7 +6,7 @@ use super::{VIP, adverts, ip, is_master, longest_gap, no_transition, quick, relo
 use crate::lan::{Injector, Kind, Lan, advert_v2, multicast_frame, now};
 use crate::setup::needs;
 
-/// #2387: a reload during the delay made it endless, and the adverts it discards with it.
+/// A01, #2387: a reload during the delay made it endless, and the adverts it discards with it.
 #[test]
 fn a_reload_does_not_prolong_the_startup_delay() {
     needs!();
@@ -28,6 +28,7 @@ fn a_reload_does_not_prolong_the_startup_delay() {
     });
 }
 
+/// A02
 #[test]
 fn a_reload_can_take_the_startup_delay_away() {
     needs!();
@@ -39,6 +40,7 @@ fn a_reload_can_take_the_startup_delay_away() {
     lan.wait_held('a', ip(VIP));
 }
 
+/// A04
 #[test]
 fn an_owner_with_a_ready_script_waits_out_the_startup_delay() {
     needs!();
@@ -60,7 +62,7 @@ fn an_owner_with_a_ready_script_waits_out_the_startup_delay() {
     });
 }
 
-/// #512: the tie-break by address is between two MASTERs, not for a BACKUP, `nopreempt` or not.
+/// A10, #512: the tie-break by address is between two MASTERs, not for a BACKUP, `nopreempt` or not.
 #[test]
 fn nopreempt_with_equal_priorities_leaves_the_lower_address_in_charge() {
     needs!();
@@ -74,6 +76,7 @@ fn nopreempt_with_equal_priorities_leaves_the_lower_address_in_charge() {
     lan.seen(|seen| assert!(seen.holds('a', ip(VIP)) && adverts(seen, 'b', 51, begun).is_empty(), "b pre-empted"));
 }
 
+/// A11
 #[test]
 fn an_instance_survives_its_interface() {
     needs!();
@@ -95,7 +98,29 @@ fn an_instance_survives_its_interface() {
     lan.wait_advert('b', back);
 }
 
-/// #80: a MASTER waited out its own preempt_delay in silence.
+/// A11: no group can be joined for a while; nothing else changes when it can.
+#[test]
+fn sockets_that_cannot_be_opened_are_tried_again() {
+    needs!();
+    let lan = Lan::new(2);
+    let memberships = |most: &str| {
+        lan.within('a', || std::fs::write("/proc/sys/net/ipv4/igmp_max_memberships", most).unwrap());
+    };
+    memberships("0");
+    let _a = lan.start('a', Kind::Ours, &quick("V", 51, 150, VIP, ""));
+    lan.wait_line('a', "cannot open VRRP sockets on eth0", Duration::ZERO);
+    lan.wait_line('a', "(V) Entering FAULT STATE", Duration::ZERO);
+    let mended = now();
+    memberships("20");
+    lan.wait_line('a', "(V) Entering BACKUP STATE", mended);
+    is_master(&lan, 'a', ip(VIP));
+    lan.wait_advert('a', mended);
+    // and it hears: another one wins
+    let _b = lan.start('b', Kind::Debian, &quick("V", 51, 200, VIP, ""));
+    lan.wait_only_holder('b', &['a'], ip(VIP));
+}
+
+/// A13, #80: a MASTER waited out its own preempt_delay in silence.
 #[test]
 fn a_master_with_a_preempt_delay_keeps_sending_through_a_reload() {
     needs!();
@@ -113,7 +138,7 @@ fn a_master_with_a_preempt_delay_keeps_sending_through_a_reload() {
     no_transition(&lan, 'a', begun);
 }
 
-/// #1615: the field for whole seconds was 0, and thousands of adverts left each second.
+/// A16, #1615: the field for whole seconds was 0, and thousands of adverts left each second.
 #[test]
 fn a_fraction_of_a_second_in_version_2_is_a_second() {
     needs!();
@@ -130,6 +155,7 @@ fn a_fraction_of_a_second_in_version_2_is_a_second() {
     });
 }
 
+/// A17
 #[test]
 fn the_longest_interval_of_version_3_fits_its_field() {
     needs!();
@@ -143,6 +169,7 @@ fn the_longest_interval_of_version_3_fits_its_field() {
     });
 }
 
+/// A20
 #[test]
 fn adverts_that_a_network_card_padded_are_good() {
     needs!();
@@ -160,6 +187,7 @@ fn adverts_that_a_network_card_padded_are_good() {
     });
 }
 
+/// A22
 #[test]
 fn adverts_from_many_made_up_sources_do_not_flood_the_log() {
     needs!();
@@ -186,7 +214,7 @@ fn adverts_from_many_made_up_sources_do_not_flood_the_log() {
     });
 }
 
-/// #1653: adding many addresses held back the second advert, and the old MASTER came back.
+/// A26, #1653: adding many addresses held back the second advert, and the old MASTER came back.
 #[test]
 fn a_hundred_addresses_do_not_hold_back_adverts() {
     needs!();
@@ -202,7 +230,7 @@ fn a_hundred_addresses_do_not_hold_back_adverts() {
     });
 }
 
-/// #34 #159: the others are told before the addresses are taken away, however many there are.
+/// A34, #34 #159: the others are told before the addresses are taken away, however many there are.
 #[test]
 fn five_hundred_addresses_do_not_hold_back_the_farewell() {
     needs!();
@@ -227,6 +255,7 @@ fn five_hundred_addresses_do_not_hold_back_the_farewell() {
     });
 }
 
+/// A28
 #[test]
 fn five_hundred_instances_start_with_few_open_files_allowed() {
     needs!();
@@ -245,6 +274,7 @@ fn five_hundred_instances_start_with_few_open_files_allowed() {
     lan.wait("all are MASTER", |seen| (seen.lines('a', "Entering MASTER STATE").count() >= 500).then_some(()));
 }
 
+/// A32
 #[test]
 fn two_unicast_instances_may_share_a_vrid() {
     needs!();
@@ -267,7 +297,7 @@ fn two_unicast_instances_may_share_a_vrid() {
     }
 }
 
-/// Peers by their global addresses, no `unicast_src_ip`: both were MASTER, each deaf on its link-local address.
+/// A29: peers by their global addresses, no `unicast_src_ip`: both were MASTER, each deaf on its link-local address.
 #[test]
 fn ipv6_unicast_without_a_source_address_hears_its_peer() {
     needs!();
@@ -285,6 +315,7 @@ fn ipv6_unicast_without_a_source_address_hears_its_peer() {
     lan.seen(|seen| assert!(!seen.holds('b', ip("fd99::100")), "both are MASTER"));
 }
 
+/// A31
 #[test]
 fn a_peer_list_that_is_empty_is_said_to_mean_multicast() {
     needs!();

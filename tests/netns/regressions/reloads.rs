@@ -8,7 +8,7 @@ use super::{VIP, adverts, ip, is_master, longest_gap, losses, no_transition, qui
 use crate::lan::{Kind, Lan, now};
 use crate::setup::needs;
 
-/// #1854: the address was added by the one and then removed by the other.
+/// B10, #1854: the address was added by the one and then removed by the other.
 #[test]
 fn an_address_that_moves_to_another_instance_is_never_absent() {
     needs!();
@@ -29,7 +29,7 @@ fn an_address_that_moves_to_another_instance_is_never_absent() {
     });
 }
 
-/// #2364
+/// B11, #2364
 #[test]
 fn instances_that_swap_their_vrids_keep_their_addresses() {
     needs!();
@@ -51,7 +51,7 @@ fn instances_that_swap_their_vrids_keep_their_addresses() {
     });
 }
 
-/// #2159: removing one of three moved all of them.
+/// B13, #2159: removing one of three moved all of them.
 #[test]
 fn an_instance_that_is_removed_does_not_disturb_the_others() {
     needs!();
@@ -80,7 +80,7 @@ fn an_instance_that_is_removed_does_not_disturb_the_others() {
     });
 }
 
-/// #754: at a tenth of a second and below, every reload was an interruption.
+/// B14, #754: at a tenth of a second and below, every reload was an interruption.
 #[test]
 fn reloads_do_not_hold_back_adverts() {
     needs!();
@@ -162,6 +162,7 @@ fn a_signal_right_after_the_start_is_survived_and_heeded() {
     }
 }
 
+/// C19
 #[test]
 fn a_reload_that_changes_nothing_notifies_nobody() {
     needs!();

@@ -16,7 +16,7 @@ fn script(name: &str, more: &str) -> String {
     format!("vrrp_script {name} {{\n script /etc/keepalived/{name}.sh\n interval 1\n fall 1\n rise 1\n {more}\n}}\n")
 }
 
-/// #535 #867: a script that outlives its time limit has failed, and is run again.
+/// C01, #535 #867: a script that outlives its time limit has failed, and is run again.
 #[test]
 fn a_script_that_takes_too_long_has_failed_and_runs_again() {
     needs!();
@@ -36,7 +36,7 @@ fn a_script_that_takes_too_long_has_failed_and_runs_again() {
     lan.wait_held('a', ip(VIP));
 }
 
-/// The end of the script and the end of its time limit come at the same moment, again and again.
+/// C02: the end of the script and the end of its time limit come at the same moment, again and again.
 #[test]
 fn a_script_that_takes_exactly_its_time_limit_never_freezes_its_tracker() {
     needs!();
@@ -49,7 +49,7 @@ fn a_script_that_takes_exactly_its_time_limit_never_freezes_its_tracker() {
     eventually("it ran thirty times", || runs() >= 30);
 }
 
-/// Scripts that ignore SIGTERM, and a reload while they run.
+/// C04: scripts that ignore SIGTERM, and a reload while they run.
 #[test]
 fn scripts_that_ignore_sigterm_do_not_outlive_a_reload() {
     needs!();
@@ -88,6 +88,7 @@ fn scripts_that_ignore_sigterm_do_not_outlive_a_reload() {
     lan.wait_held('a', ip(VIP));
 }
 
+/// C05
 #[test]
 fn a_script_that_a_reload_adds_is_not_a_failure_before_its_first_result() {
     needs!();
@@ -103,7 +104,7 @@ fn a_script_that_a_reload_adds_is_not_a_failure_before_its_first_result() {
     lan.seen(|seen| assert!(seen.holds('a', ip(VIP))));
 }
 
-/// #2304
+/// C07, #2304
 #[test]
 fn an_instance_leaves_fault_when_the_slower_of_two_scripts_is_done() {
     needs!();
@@ -116,7 +117,7 @@ fn an_instance_leaves_fault_when_the_slower_of_two_scripts_is_done() {
     lan.wait_held('a', ip(VIP));
 }
 
-/// #1532: the link comes up while the script runs for the first time.
+/// B16, #1532: the link comes up while the script runs for the first time.
 #[test]
 fn a_link_that_comes_up_during_the_first_script_run_is_not_missed() {
     needs!();
@@ -132,7 +133,7 @@ fn a_link_that_comes_up_during_the_first_script_run_is_not_missed() {
     lan.wait_held('a', ip(VIP));
 }
 
-/// #1009
+/// C08, #1009
 #[test]
 fn weights_add_up_again_after_a_reload() {
     needs!();
@@ -184,6 +185,7 @@ fn a_failing_script_lowers_the_priority_and_the_address_moves() {
     }
 }
 
+/// C17
 #[test]
 fn a_script_user_may_be_in_a_group_of_thousands() {
     needs!();
