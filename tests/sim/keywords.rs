@@ -213,7 +213,8 @@ fn strict_mode_sends_no_last_word() {
 
 #[test]
 fn a_priority_change_by_reload_is_told_to_nobody() {
-    let config = |priority| with(priority, |instance| instance.notify.priority_changes = true);
+    let config =
+        |priority| with(priority, |instance| std::sync::Arc::make_mut(&mut instance.notify).priority_changes = true);
     let mut lan = settled(vec![config(100)]);
     let from = lan.now;
     lan.reload(A, config(120));
