@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::check::report::Quorum;
 use crate::ipvs::table::{Entry, Table};
 use crate::model::lvs::{CheckerId, Lvs, RealServerId, VirtualServerId};
-use crate::model::{RealServer, ScriptCommand, VirtualServer};
+use crate::model::{Checker, RealServer, ScriptCommand, VirtualServer};
 use crate::wire::ipvs::ServiceKey;
 
 /// Everything the outside world can say to the engine.
@@ -161,14 +162,38 @@ pub struct Notification {
     pub script: Option<ScriptCommand>,
     /// Whether the FIFOs get a line.
     pub fifo: bool,
-    /// Text of the mail, where one is to be sent.
-    pub mail: Option<Arc<str>>,
+    /// What a mail is to say, where one is to be sent.
+    pub mail: Option<Mail>,
+}
+
+/// What a mail says; `notify::mail` has the words.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mail {
+    /// A checker succeeds again.
+    Succeeded(Arc<Checker>),
+    /// A checker failed.
+    Failed(Arc<Checker>, Reason),
+    /// A quorum.
+    Quorum {
+        /// What happened.
+        what: Quorum,
+        /// `quorum`
+        quorum: u32,
+        /// `hysteresis`
+        hysteresis: u32,
+        /// Weight of the servers that are alive.
+        weight: u64,
+    },
+    /// A reload removed it.
+    Removing,
+    /// The daemon stops.
+    ShuttingDown,
 }
 
 /// What a notification is about.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
-    /// A virtual server: its quorum.
+    /// A virtual server: its quorum. The id of a removed one is that which it had.
     VirtualServer(VirtualServerId, Arc<VirtualServer>),
     /// A real server.
     RealServer(RealServerId, Arc<VirtualServer>, Arc<RealServer>),

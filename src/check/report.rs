@@ -76,7 +76,9 @@ pub enum Quorum {
     Gained,
     /// No longer enough.
     Lost,
-    /// Not enough at the start.
+    /// Enough at the start.
+    StartsUp,
+    /// Not enough at the start, and there is a sorry server.
     StartsDown,
 }
 

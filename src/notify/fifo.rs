@@ -1,5 +1,7 @@
 //! What FIFOs are told, a line each (`operator-surface.md` §5.4, §5.5).
 
+use crate::check;
+use crate::check::names;
 use crate::vrrp::io::{Notification, Notified, Subject};
 
 /// The line about a virtual router or a group: `INSTANCE "VI_1" MASTER 100`.
@@ -21,6 +23,18 @@ pub fn vrrp(notification: &Notification) -> String {
         Notified::BackupPriority => "BACKUP_PRIORITY",
     };
     format!("{subject} \"{}\" {state} {}\n", notification.name, notification.priority)
+}
+
+/// The line about a virtual or a real server: `RS [10.0.0.1]:tcp:80 [192.0.2.1]:tcp:80 UP`.
+pub fn lvs(notification: &check::io::Notification) -> String {
+    use check::io::Subject;
+    let state = if notification.up { "UP" } else { "DOWN" };
+    match &notification.subject {
+        Subject::VirtualServer(_, vs) => format!("VS {} {state}\n", names::virtual_server(vs)),
+        Subject::RealServer(_, vs, rs) => {
+            format!("RS {} {} {state}\n", names::real_server(vs, rs), names::virtual_server(vs))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Transitions as words: log sentences, script arguments.
+//! Transitions as words: log sentences, script arguments, FIFO lines, mail.
 
+pub mod checks;
 pub mod fifo;
 pub mod letter;
 pub mod mail;

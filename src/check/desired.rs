@@ -1,0 +1,200 @@
+//! What the kernel's IPVS table is to be: a plain function of configuration and health. Start, reload, failure,
+//! recovery, quorum, sorry server and inhibit differ in nothing but the health that goes in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::addr::Family;
+use crate::ipvs::table::{Entry, Table};
+use crate::model::lvs::{
+    Forwarding, Granularity, GroupEntry, Identity, Lvs, Persistence, Protocol, RealServer, Tunnel, TunnelChecksum,
+    VirtualServer,
+};
+use crate::wire::ipvs::{Dest, DestKey, Forward, ONE_PACKET, PERSISTENT, Service, ServiceKey};
+
+/// Most services that one range of a group makes; what is beyond gets none.
+pub const RANGE_LIMIT: usize = 65_536;
+/// Largest weight the kernel takes.
+const MAX_WEIGHT: i64 = i32::MAX as i64;
+
+/// What the table needs to know of one virtual server beside its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Of each real server, in configuration order. One that is missing here counts as down.
+    pub real_servers: Vec<ServerHealth>,
+    /// The sorry server serves instead of them.
+    pub sorry_serves: bool,
+}
+
+/// What the table needs to know of one real server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerHealth {
+    /// All its checkers succeed.
+    pub alive: bool,
+    /// Its weight with what its checkers add.
+    pub weight: u32,
+}
+
+/// The table of a whole configuration. `health` is in the order of [`Lvs::virtual_servers`].
+pub fn desired(config: &Lvs, health: &[Health]) -> Table {
+    let mut table = Table::new();
+    for (vs, health) in config.virtual_servers.iter().zip(health) {
+        for key in services(vs) {
+            let entry = entry(vs, &key, health);
+            match table.get_mut(&key) {
+                Some(shared) => merge(shared, entry),
+                None => {
+                    table.insert(key, entry);
+                }
+            }
+        }
+    }
+    table
+}
+
+/// The weight the kernel gets: 0 to 2,147,483,647.
+pub(crate) fn clamp(weight: i64) -> u32 {
+    weight.clamp(0, MAX_WEIGHT) as u32
+}
+
+/// The services of a virtual server, those of a group in the order of its entries.
+pub fn services(vs: &VirtualServer) -> impl Iterator<Item = ServiceKey> + '_ {
+    let plain = match &vs.identity {
+        Identity::Address { address, port, protocol } => {
+            Some(ServiceKey::Address { protocol: number(*protocol), address: *address, port: *port })
+        }
+        Identity::Mark { family, mark } => Some(ServiceKey::Mark { family: *family, mark: *mark }),
+        Identity::Group { .. } => None,
+    };
+    let group = vs.group.iter().flat_map(|entry| {
+        let (addresses, port, mark) = match *entry {
+            GroupEntry::Addresses { first, last, port } => (Some(range(first, last)), port, None),
+            GroupEntry::Mark { family, mark } => (None, 0, Some(ServiceKey::Mark { family, mark })),
+        };
+        let protocol = number(vs.protocol);
+        let addresses = addresses.into_iter().flatten();
+        addresses.map(move |address| ServiceKey::Address { protocol, address, port }).chain(mark)
+    });
+    plain.into_iter().chain(group)
+}
+
+/// The addresses from `first` to `last`; none where they are of different families or the wrong way round.
+fn range(first: IpAddr, last: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let (from, to) = match (first, last) {
+        (IpAddr::V4(first), IpAddr::V4(last)) => (u128::from(u32::from(first)), u128::from(u32::from(last))),
+        (IpAddr::V6(first), IpAddr::V6(last)) => (u128::from(first), u128::from(last)),
+        _ => (1, 0),
+    };
+    let family = Family::of(first);
+    (from..=to).take(RANGE_LIMIT).map(move |number| match family {
+        Family::V4 => Ipv4Addr::from(number as u32).into(),
+        Family::V6 => Ipv6Addr::from(number).into(),
+    })
+}
+
+const fn number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::None => 0,
+        Protocol::Tcp => 6,
+        Protocol::Udp => 17,
+        Protocol::Sctp => 132,
+    }
+}
+
+/// What one of its services is to have for a virtual server.
+pub(crate) fn entry(vs: &VirtualServer, key: &ServiceKey, health: &Health) -> Entry {
+    let mut entry = Entry { service: service(vs, key.family()), dests: Default::default() };
+    for (i, rs) in vs.real_servers.iter().enumerate() {
+        let server = health.real_servers.get(i).copied().unwrap_or_default();
+        let weight = match (server.alive && !health.sorry_serves, rs.inhibit_on_failure) {
+            (true, _) => server.weight,
+            (false, true) => 0,
+            (false, false) => continue,
+        };
+        put(&mut entry, dest_key(vs, rs, key), dest(rs, weight));
+    }
+    if let Some(sorry) = &vs.sorry_server {
+        let at = dest_key(vs, sorry, key);
+        if health.sorry_serves {
+            entry.dests.insert(at, dest(sorry, sorry.weight));
+        } else if sorry.inhibit_on_failure && !vs.real_servers.iter().any(|rs| dest_key(vs, rs, key) == at) {
+            // one that is a real server too has its place while it does not serve
+            put(&mut entry, at, dest(sorry, 0));
+        }
+    }
+    entry
+}
+
+/// Adds a destination. Where two servers come to the same one, the one that serves decides.
+fn put(entry: &mut Entry, key: DestKey, dest: Dest) {
+    let place = entry.dests.entry(key).or_insert(dest);
+    if place.weight == 0 && dest.weight > 0 {
+        *place = dest;
+    }
+}
+
+/// Puts what another virtual server wants of the same service into its entry; the settings of the first stay.
+pub(crate) fn merge(into: &mut Entry, other: Entry) {
+    for (key, dest) in other.dests {
+        put(into, key, dest);
+    }
+}
+
+fn service(vs: &VirtualServer, family: Family) -> Service {
+    let one_packet = if vs.one_packet { ONE_PACKET } else { 0 };
+    let persistent = if vs.persistence.is_some() { PERSISTENT } else { 0 };
+    Service {
+        scheduler: vs.scheduler.clone(),
+        flags: vs.scheduler_flags | one_packet | persistent,
+        timeout_secs: vs.persistence.as_ref().map_or(0, |persistence| persistence.timeout_secs),
+        netmask: netmask(vs.persistence.as_ref(), family),
+        engine: vs.persistence.as_ref().and_then(|persistence| persistence.engine.clone()),
+    }
+}
+
+/// Each client for itself where no granularity of that family is configured.
+fn netmask(persistence: Option<&Persistence>, family: Family) -> u32 {
+    match (persistence.map(|persistence| persistence.granularity), family) {
+        (Some(Granularity::Mask(mask)), Family::V4) => mask.into(),
+        (Some(Granularity::Prefix(prefix)), Family::V6) => prefix.into(),
+        (_, Family::V4) => u32::MAX,
+        (_, Family::V6) => 128,
+    }
+}
+
+/// NAT reaches a server on its own port, the others on that of the service: under a mark there is none.
+pub(crate) fn dest_key(vs: &VirtualServer, rs: &RealServer, key: &ServiceKey) -> DestKey {
+    let is_nat = rs.forwarding == Forwarding::Nat;
+    let port = match (&vs.identity, key) {
+        (Identity::Address { .. }, _) => rs.port,
+        _ if is_nat => rs.port,
+        (_, ServiceKey::Address { port, .. }) => *port,
+        (_, ServiceKey::Mark { .. }) => 0,
+    };
+    DestKey { address: rs.address, port }
+}
+
+fn dest(rs: &RealServer, weight: u32) -> Dest {
+    Dest {
+        forwarding: forward(rs.forwarding),
+        weight,
+        upper_threshold: rs.upper_threshold,
+        lower_threshold: rs.lower_threshold,
+    }
+}
+
+const fn forward(forwarding: Forwarding) -> Forward {
+    match forwarding {
+        Forwarding::Nat => Forward::Masq,
+        Forwarding::Direct => Forward::DirectRoute,
+        Forwarding::Tunnel(Tunnel::Ipip) => Forward::Ipip,
+        Forwarding::Tunnel(Tunnel::Gue { port, checksum }) => {
+            let flags = match checksum {
+                TunnelChecksum::None => 0,
+                TunnelChecksum::Checksum => 1,
+                TunnelChecksum::Remote => 2,
+            };
+            Forward::Gue { port, flags }
+        }
+        Forwarding::Tunnel(Tunnel::Gre { checksum }) => Forward::Gre { flags: checksum as u16 },
+    }
+}
