@@ -2,6 +2,7 @@
 
 pub mod arp;
 pub mod checksum;
+pub mod genl;
 pub mod ipv4;
 pub mod ipvs;
 pub mod ndisc;

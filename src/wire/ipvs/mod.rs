@@ -1,8 +1,21 @@
 //! What the kernel's IPVS table is made of, as its generic netlink family IPVS says it.
+//!
+//! The values are here; the files beside have the messages, in rust-netlink's manner: an enum of attributes for each
+//! object, unknown ones kept, and the kernel's names for the numbers.
+
+mod attribute;
+pub mod daemon;
+pub mod dest;
+pub mod info;
+pub mod message;
+pub mod service;
+pub mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 
-use crate::addr::Family;
+use crate::addr::{Family, IfName};
 
 /// What tells one service from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,4 +115,41 @@ pub enum Forward {
     },
     /// What somebody else made and we never do: method, tunnel type, port, flags.
     Other(u32, u8, u16, u16),
+}
+
+/// One of the two sync daemons, which tell other directors of connections and listen to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DaemonState {
+    /// It tells.
+    Master,
+    /// It listens.
+    Backup,
+}
+
+/// How a sync daemon runs; none leaves it to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Daemon {
+    /// The interface of its multicast.
+    pub interface: IfName,
+    /// Only daemons of one number understand each other.
+    pub id: u8,
+    /// Largest message in bytes.
+    pub max_len: Option<u16>,
+    /// UDP port.
+    pub port: Option<u16>,
+    /// Time to live.
+    pub ttl: Option<u8>,
+    /// Multicast group.
+    pub group: Option<IpAddr>,
+}
+
+/// How long connections are kept, in seconds; in requests 0 leaves what is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Established TCP connections.
+    pub tcp_secs: u32,
+    /// TCP connections after a FIN.
+    pub tcp_fin_secs: u32,
+    /// UDP.
+    pub udp_secs: u32,
 }

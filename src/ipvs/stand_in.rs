@@ -1,0 +1,107 @@
+//! A stand-in for the kernel: a table in memory that answers as ip_vs does, and can be told to fail.
+
+use super::plan::{Op, apply};
+use super::report::Request;
+use super::table::{Entry, Table};
+use crate::addr::Family;
+use crate::wire::ipvs::{Daemon, DaemonState, Dest, DestKey, Forward, ServiceKey, Timeouts};
+
+/// Schedulers that Linux has.
+const SCHEDULERS: [&str; 14] =
+    ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos"];
+
+/// What the kernel would have.
+#[derive(Clone, Debug)]
+pub struct StandIn {
+    /// Services, whosever they are.
+    pub table: Table,
+    /// Sync daemons that run.
+    pub daemons: Vec<(DaemonState, Daemon)>,
+    /// Timeouts of connections.
+    pub timeouts: Timeouts,
+    /// Requests so far.
+    pub requests: u64,
+}
+
+impl Default for StandIn {
+    fn default() -> Self {
+        let timeouts = Timeouts { tcp_secs: 900, tcp_fin_secs: 120, udp_secs: 300 };
+        Self { table: Table::new(), daemons: Vec::new(), timeouts, requests: 0 }
+    }
+}
+
+impl StandIn {
+    /// Carries a request out; gives errno, 0 for success.
+    pub fn carry_out(&mut self, request: &Request) -> i32 {
+        self.requests += 1;
+        match request {
+            Request::Table(op) => {
+                let errno = self.judge(op);
+                if errno == 0 {
+                    apply(&mut self.table, op);
+                }
+                return errno;
+            }
+            Request::Flush => self.table.clear(),
+            Request::SetTimeouts(timeouts) => {
+                let set = |there: &mut u32, secs: u32| {
+                    if secs != 0 {
+                        *there = secs;
+                    }
+                };
+                set(&mut self.timeouts.tcp_secs, timeouts.tcp_secs);
+                set(&mut self.timeouts.tcp_fin_secs, timeouts.tcp_fin_secs);
+                set(&mut self.timeouts.udp_secs, timeouts.udp_secs);
+            }
+            Request::StartDaemon(state, daemon) => {
+                if self.daemons.iter().any(|(running, _)| running == state) {
+                    return libc::EEXIST;
+                }
+                self.daemons.push((*state, daemon.clone()));
+            }
+            Request::StopDaemon(state, _) => {
+                let before = self.daemons.len();
+                self.daemons.retain(|(running, _)| running != state);
+                if self.daemons.len() == before {
+                    return libc::ESRCH;
+                }
+            }
+        }
+        0
+    }
+
+    fn judge(&self, op: &Op) -> i32 {
+        let there = self.table.get(op.service());
+        match (op, there) {
+            (Op::NewService(_, service) | Op::SetService(_, service), _)
+                if !SCHEDULERS.contains(&&*service.scheduler) =>
+            {
+                libc::ENOENT
+            }
+            (Op::NewService(..), Some(_)) => libc::EEXIST,
+            (Op::NewService(..), None) => 0,
+            (_, None) => libc::ESRCH,
+            (Op::SetService(..) | Op::DelService(_), Some(_)) => 0,
+            (Op::NewDest(key, dest, settings) | Op::SetDest(key, dest, settings), Some(entry)) => {
+                judge_dest(key, dest, settings, matches!(op, Op::NewDest(..)), entry)
+            }
+            (Op::DelDest(_, dest), Some(entry)) => i32::from(!entry.dests.contains_key(dest)) * libc::ENOENT,
+        }
+    }
+}
+
+fn judge_dest(key: &ServiceKey, dest: &DestKey, settings: &Dest, new: bool, entry: &Entry) -> i32 {
+    let is_tunnel = matches!(settings.forwarding, Forward::Ipip | Forward::Gue { .. } | Forward::Gre { .. });
+    let is_there = entry.dests.contains_key(dest);
+    if i32::try_from(settings.weight).is_err() || settings.lower_threshold > settings.upper_threshold {
+        libc::ERANGE
+    } else if !is_tunnel && Family::of(dest.address) != key.family() || dest.address.is_unspecified() {
+        libc::EINVAL
+    } else if new && is_there {
+        libc::EEXIST
+    } else if !new && !is_there {
+        libc::ENOENT
+    } else {
+        0
+    }
+}
