@@ -188,6 +188,11 @@ impl Keeper {
         self.later.first().map(|(at, _)| *at)
     }
 
+    /// Whether [`Self::next`] has something.
+    pub fn has_work(&self, now: Instant) -> bool {
+        !self.due.is_empty() || self.comparing.is_some() || self.deadline().is_some_and(|at| at <= now)
+    }
+
     /// Nothing waits: neither to be asked for the first time nor again.
     pub fn is_settled(&self) -> bool {
         self.due.is_empty() && self.later.is_empty()
@@ -290,6 +295,8 @@ impl Keeper {
 
     /// The kernel could not be asked for a service, after [`Next::Look`].
     pub fn not_found_out(&mut self, key: &ServiceKey, now: Instant) {
+        // The next comparison is early enough.
+        self.comparing = None;
         let Some(slot) = self.slots.get_mut(key) else { return };
         if slot.stage == Stage::Asked {
             slot.failures = slot.failures.saturating_add(1);

@@ -6,6 +6,7 @@
 pub mod keeper;
 pub mod plan;
 pub mod report;
+pub mod settings;
 pub mod stand_in;
 pub mod table;
 

@@ -24,7 +24,7 @@ pub enum Event {
     /// The kernel's IPVS is there: version.
     Available([u8; 3]),
     /// It is not, or no longer: why. Said again only when the reason changes; it is tried again and again.
-    Unavailable(i32),
+    Unavailable(String),
     /// A request failed: errno, and how many others of the same service did. Said again only when the reason changes;
     /// it is tried again and again.
     Failed {
@@ -45,8 +45,8 @@ pub enum Event {
     Changed(Drift),
     /// A sync daemon of ours was stopped by somebody else; it is started again.
     DaemonStopped(DaemonState),
-    /// The timeouts could not be read: errno.
-    NoTimeouts(i32),
+    /// The timeouts or the sync daemons could not be read: why.
+    Unread(String),
     /// The end, and so many services could not be removed.
     Left(usize),
 }

@@ -21,27 +21,31 @@ pub struct StandIn {
     pub timeouts: Timeouts,
     /// Requests so far.
     pub requests: u64,
+    /// There is no IPVS: errno for whoever looks for it.
+    pub absent: Option<i32>,
+    /// Every request fails with this errno.
+    pub refuses: Option<i32>,
 }
 
 impl Default for StandIn {
     fn default() -> Self {
         let timeouts = Timeouts { tcp_secs: 900, tcp_fin_secs: 120, udp_secs: 300 };
-        Self { table: Table::new(), daemons: Vec::new(), timeouts, requests: 0 }
+        Self { table: Table::new(), daemons: Vec::new(), timeouts, requests: 0, absent: None, refuses: None }
     }
 }
 
 impl StandIn {
     /// Carries a request out; gives errno, 0 for success.
     pub fn carry_out(&mut self, request: &Request) -> i32 {
+        if let Request::Table(op) = request {
+            return self.change(op);
+        }
         self.requests += 1;
+        if let Some(errno) = self.refuses {
+            return errno;
+        }
         match request {
-            Request::Table(op) => {
-                let errno = self.judge(op);
-                if errno == 0 {
-                    apply(&mut self.table, op);
-                }
-                return errno;
-            }
+            Request::Table(_) => {}
             Request::Flush => self.table.clear(),
             Request::SetTimeouts(timeouts) => {
                 let set = |there: &mut u32, secs: u32| {
@@ -68,6 +72,16 @@ impl StandIn {
             }
         }
         0
+    }
+
+    /// Changes the table; gives errno, 0 for success.
+    pub fn change(&mut self, op: &Op) -> i32 {
+        self.requests += 1;
+        let errno = self.refuses.unwrap_or_else(|| self.judge(op));
+        if errno == 0 {
+            apply(&mut self.table, op);
+        }
+        errno
     }
 
     fn judge(&self, op: &Op) -> i32 {

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod fifo;
 pub mod files;
 pub mod heartbeat;
+pub mod ipvs;
 pub mod links;
 pub mod log;
 pub mod machine;

@@ -173,7 +173,7 @@ fn what_fails_is_said_once_tried_again_later_each_time_and_said_when_it_works() 
     for secs in [1, 2, 4, 8, 16, 32, 60, 60] {
         pair.run();
         assert_eq!(pair.keeper.deadline(), Some(at + Duration::from_secs(secs)));
-        at = at + Duration::from_secs(secs);
+        at += Duration::from_secs(secs);
         pair.now = Some(at);
     }
     let service = entry("none-such", &[]).service;

@@ -64,7 +64,7 @@ impl Requests {
 
     /// What notifications carry that our requests caused.
     pub(crate) const fn port(&self) -> u32 {
-        self.socket.port()
+        self.socket.netlink.port()
     }
 
     /// All links and addresses.
@@ -93,18 +93,18 @@ impl Requests {
     fn once(&mut self, requests: &mut [Request]) {
         self.bytes.clear();
         for request in requests.iter_mut().filter(|request| request.answer.is_none()) {
-            request.sequence = self.socket.next_sequence();
+            request.sequence = self.socket.netlink.next_sequence();
             message::change_address(&mut self.bytes, request.change, &request.holding, request.sequence);
         }
         if self.bytes.is_empty() {
             return;
         }
-        if let Err(error) = self.socket.send(&self.bytes) {
+        if let Err(error) = self.socket.netlink.send(&self.bytes) {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
             requests.iter_mut().for_each(|request| _ = request.answer.get_or_insert(errno));
             return;
         }
-        let until = clock::now() + self.socket.answer_limit();
+        let until = clock::now() + self.socket.netlink.answer_limit();
         let mut next = 0;
         while let Some(waiting) = requests[next..].iter().position(|request| request.answer.is_none()) {
             next += waiting;
@@ -117,7 +117,7 @@ impl Requests {
             });
             match received {
                 Ok(true) => {}
-                Ok(false) if matches!(self.socket.wait(until), Ok(true)) => {}
+                Ok(false) if matches!(self.socket.netlink.wait(until), Ok(true)) => {}
                 // Late, or lost: the caller reads what has become of them.
                 Ok(false) => return,
                 Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => {}

@@ -1,4 +1,4 @@
-//! A NETLINK_ROUTE socket: requests with answers within a time limit, dumps, notifications from the kernel alone.
+//! Netlink sockets: requests with answers within a time limit, and the dumps and notifications of NETLINK_ROUTE.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,8 +39,8 @@ impl Dump {
     }
 }
 
-/// A NETLINK_ROUTE socket, never blocking.
-pub(crate) struct RouteSocket {
+/// A netlink socket, never blocking: requests, and answers within a time limit.
+pub(crate) struct NetlinkSocket {
     socket: Socket,
     port: u32,
     sequence: u32,
@@ -49,23 +49,28 @@ pub(crate) struct RouteSocket {
 }
 
 /// The sockets of this floor say who they are, not what is in their buffers.
-impl std::fmt::Debug for RouteSocket {
+impl std::fmt::Debug for NetlinkSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RouteSocket").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("NetlinkSocket").field("port", &self.port).finish_non_exhaustive()
     }
 }
 
-impl AsFd for RouteSocket {
+impl AsFd for NetlinkSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 }
 
-impl RouteSocket {
-    /// Opens one with room for `receive_buffer` bytes of what the kernel says (as far as it lets us), joined to
-    /// `groups` (RTNLGRP_*). An answer may take `answer_limit`.
-    pub(crate) fn open(receive_buffer: usize, groups: &[u32], answer_limit: Duration) -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
+impl NetlinkSocket {
+    /// Opens one of a protocol with room for `receive_buffer` bytes of what the kernel says (as far as it lets us),
+    /// joined to `groups`. An answer may take `answer_limit`.
+    pub(crate) fn open(
+        protocol: isize,
+        receive_buffer: usize,
+        groups: &[u32],
+        answer_limit: Duration,
+    ) -> io::Result<Self> {
+        let mut socket = Socket::new(protocol)?;
         let address = socket.bind_auto()?;
         socket.set_non_blocking(true)?;
         // Answers need not repeat the request; kernels before 4.3 do it anyway.
@@ -111,15 +116,15 @@ impl RouteSocket {
         }
     }
 
-    /// Reads one datagram if one waits. Whatever other processes send is passed over. `Ok(false)` says nothing waits;
-    /// ENOBUFS says that something was lost.
-    pub(crate) fn receive(&mut self, each: impl FnMut(Header, Told)) -> io::Result<bool> {
+    /// Reads one datagram of the kernel if one waits. Whatever other processes send is passed over. `Ok(false)` says
+    /// nothing waits; ENOBUFS says that something was lost.
+    pub(crate) fn receive(&mut self, read: impl FnOnce(&[u8])) -> io::Result<bool> {
         let mut buffer = &mut self.datagram[..];
         match self.socket.recv_from(&mut buffer, libc::MSG_DONTWAIT | libc::MSG_TRUNC) {
             Ok((length, _)) if length > self.datagram.len() => Err(Errno::ENOBUFS.into()),
             Ok((length, sender)) => {
                 if sender.port_number() == 0 {
-                    message::parse(&self.datagram[..length], each);
+                    read(&self.datagram[..length]);
                 }
                 Ok(true)
             }
@@ -141,6 +146,31 @@ impl RouteSocket {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// A NETLINK_ROUTE socket.
+#[derive(Debug)]
+pub(crate) struct RouteSocket {
+    /// What it has in common with others.
+    pub(crate) netlink: NetlinkSocket,
+}
+
+impl AsFd for RouteSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.netlink.as_fd()
+    }
+}
+
+impl RouteSocket {
+    /// As [`NetlinkSocket::open`], with groups RTNLGRP_*.
+    pub(crate) fn open(receive_buffer: usize, groups: &[u32], answer_limit: Duration) -> io::Result<Self> {
+        Ok(Self { netlink: NetlinkSocket::open(NETLINK_ROUTE, receive_buffer, groups, answer_limit)? })
+    }
+
+    /// As [`NetlinkSocket::receive`], message by message.
+    pub(crate) fn receive(&mut self, each: impl FnMut(Header, Told)) -> io::Result<bool> {
+        self.netlink.receive(|datagram| message::parse(datagram, each))
     }
 
     /// Links and addresses.
@@ -168,14 +198,14 @@ impl RouteSocket {
 
     /// One dump; `Ok(false)` where a change disturbed it.
     fn dump_one(&mut self, request: fn(&mut Vec<u8>, u32), mut each: impl FnMut(Told)) -> io::Result<bool> {
-        let sequence = self.next_sequence();
+        let sequence = self.netlink.next_sequence();
         let mut bytes = Vec::new();
         request(&mut bytes, sequence);
-        self.send(&bytes)?;
-        let until = clock::now() + self.answer_limit;
+        self.netlink.send(&bytes)?;
+        let until = clock::now() + self.netlink.answer_limit();
         let (mut end, mut whole) = (None, true);
         while end.is_none() {
-            if !self.wait(until)? {
+            if !self.netlink.wait(until)? {
                 return Err(Errno::ETIMEDOUT.into());
             }
             self.receive(|header, told| match told {

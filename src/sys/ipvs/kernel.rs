@@ -1,0 +1,343 @@
+//! The real kernel: requests over generic netlink, many in one send.
+//!
+//! The kernel carries requests out while they are sent, in order, and answers each that fails. So only the last of a
+//! window asks to be answered: once its answer is there, those without one have succeeded. A request that ends in EINTR
+//! inside the kernel is never answered; whoever waits, waits for a while only.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use rtnetlink::packet_core::{
+    ErrorBuffer, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
+};
+use rtnetlink::sys::protocols::NETLINK_GENERIC;
+
+use super::Backend;
+use crate::ipvs::keeper::Answer;
+use crate::ipvs::plan::Op;
+use crate::ipvs::report::Request;
+use crate::ipvs::table::Entry;
+use crate::sys::netlink::socket::NetlinkSocket;
+use crate::sys::{clock, namespace};
+use crate::time::Duration;
+use crate::wire::genl::{self, CONTROLLER, ControllerAttribute, GenlMessage};
+use crate::wire::ipvs::info::InfoAttribute;
+use crate::wire::ipvs::message::{self, IpvsAttribute};
+use crate::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts, daemon, dest, service};
+
+/// Requests in one send: some 25 KiB, below what a socket may send at once, and their answers fit its buffer.
+const WINDOW: usize = 128;
+/// Room for answers, if every request of a window fails.
+const ANSWERS: usize = 1 << 20;
+/// The answer is there when the send is over, or it never comes.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+const HEADER_LEN: usize = 16;
+
+type Message = GenlMessage<IpvsAttribute>;
+
+/// The kernel's IPVS in one network namespace.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    namespace: Option<String>,
+    /// This thread is in its namespace.
+    entered: bool,
+    connection: Option<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    socket: NetlinkSocket,
+    family: u16,
+    bytes: Vec<u8>,
+}
+
+/// A message of the kernel.
+enum Told<'a> {
+    /// To a request that failed, or that asked for it: errno, 0 for success.
+    Answer(i32),
+    /// The end of a dump.
+    Done(i32),
+    /// Of a family.
+    Message(&'a [u8]),
+}
+
+impl Kernel {
+    /// Of this namespace, or of the one that the process is in. Nothing is opened yet.
+    pub(super) const fn new(namespace: Option<String>) -> Self {
+        Self { namespace, entered: false, connection: None }
+    }
+
+    fn connection(&mut self) -> io::Result<&mut Connection> {
+        self.connection.as_mut().ok_or_else(|| Errno::ENOTCONN.into())
+    }
+}
+
+impl Backend for Kernel {
+    fn open(&mut self) -> io::Result<[u8; 3]> {
+        self.connection = None;
+        if let (Some(name), false) = (&self.namespace, self.entered) {
+            namespace::enter(name).map_err(io::Error::other)?;
+            self.entered = true;
+        }
+        let socket = NetlinkSocket::open(NETLINK_GENERIC, ANSWERS, &[], ANSWER_LIMIT)?;
+        let mut connection = Connection { socket, family: CONTROLLER, bytes: Vec::new() };
+        // The question loads the module where that has an alias for the family's name.
+        let family = connection.family_id().or_else(|error| {
+            load_module()?;
+            connection.family_id().map_err(|_| error)
+        })?;
+        connection.family = family;
+        let version = connection.version()?;
+        self.connection = Some(connection);
+        Ok(version)
+    }
+
+    fn change(&mut self, ops: &[Op]) -> io::Result<Vec<Answer>> {
+        let connection = self.connection()?;
+        let mut answers = Vec::with_capacity(ops.len());
+        for window in ops.chunks(WINDOW) {
+            connection.send_window(window, &mut answers)?;
+        }
+        Ok(answers)
+    }
+
+    fn ask(&mut self, request: &Request) -> io::Result<Answer> {
+        let message = match request {
+            Request::Table(op) => message_of(op),
+            Request::Flush => Message::bare(message::Command::Flush),
+            Request::SetTimeouts(timeouts) => Message::set_config(*timeouts),
+            Request::StartDaemon(state, daemon) => Message::new_daemon(*state, daemon),
+            Request::StopDaemon(state, id) => Message::del_daemon(*state, *id),
+        };
+        match self.connection()?.ask(&message, NLM_F_ACK, |_| {}) {
+            Ok(()) => Ok(Some(0)),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ETIMEDOUT) => Ok(None),
+                Some(errno) => Ok(Some(errno)),
+                None => Err(error),
+            },
+        }
+    }
+
+    fn services(&mut self) -> io::Result<Vec<ServiceKey>> {
+        let mut keys = Vec::new();
+        self.connection()?.ask(&Message::bare(message::Command::GetService), NLM_F_DUMP, |told| {
+            keys.extend(told.service_attributes().and_then(service::service).map(|(key, _)| key));
+        })?;
+        Ok(keys)
+    }
+
+    fn entry(&mut self, key: &ServiceKey) -> io::Result<Option<Entry>> {
+        let connection = self.connection()?;
+        let mut found = None;
+        let asked = connection.ask(&Message::about(message::Command::GetService, key), NLM_F_ACK, |told| {
+            found = told.service_attributes().and_then(service::service);
+        });
+        match asked {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            asked => asked?,
+        }
+        let Some((_, service)) = found else { return Err(Errno::EBADMSG.into()) };
+        let mut dests = BTreeMap::new();
+        connection.ask(&Message::about(message::Command::GetDest, key), NLM_F_DUMP, |told| {
+            dests.extend(told.dest_attributes().and_then(|attributes| dest::dest(key.family(), attributes)));
+        })?;
+        Ok(Some(Entry { service, dests }))
+    }
+
+    fn daemons(&mut self) -> io::Result<Vec<(DaemonState, Daemon)>> {
+        let mut daemons = Vec::new();
+        self.connection()?.ask(&Message::bare(message::Command::GetDaemon), NLM_F_DUMP, |told| {
+            daemons.extend(told.daemon_attributes().and_then(daemon::daemon));
+        })?;
+        Ok(daemons)
+    }
+
+    fn timeouts(&mut self) -> io::Result<Timeouts> {
+        let mut timeouts = None;
+        self.connection()?.ask(&Message::bare(message::Command::GetConfig), NLM_F_ACK, |told| {
+            timeouts = timeouts.or(told.timeouts());
+        })?;
+        timeouts.ok_or_else(|| Errno::EBADMSG.into())
+    }
+}
+
+impl Connection {
+    fn family_id(&mut self) -> io::Result<u16> {
+        let mut id = None;
+        let question = GenlMessage::<ControllerAttribute>::family(message::FAMILY);
+        self.exchange(CONTROLLER, &question, NLM_F_ACK, |payload| {
+            id = id.or(GenlMessage::<ControllerAttribute>::parse(payload).ok().and_then(|told| told.family_id()));
+        })?;
+        id.ok_or_else(|| Errno::ENOENT.into())
+    }
+
+    fn version(&mut self) -> io::Result<[u8; 3]> {
+        let mut version = None;
+        let question = Message::bare(message::Command::GetInfo);
+        self.exchange(self.family, &question, NLM_F_ACK, |payload| {
+            version =
+                version.or(GenlMessage::<InfoAttribute>::parse(payload).ok().and_then(|told| told.ipvs_version()));
+        })?;
+        version.ok_or_else(|| Errno::EBADMSG.into())
+    }
+
+    /// Asks the family, and reads what it tells. What cannot be read is passed over.
+    fn ask(&mut self, request: &Message, flags: u16, mut each: impl FnMut(&Message)) -> io::Result<()> {
+        self.exchange(self.family, request, flags, |payload| {
+            if let Ok(message) = Message::parse(payload) {
+                each(&message);
+            }
+        })
+    }
+
+    /// Sends one request and reads up to its answer, or to the end of the dump.
+    fn exchange(
+        &mut self,
+        kind: u16,
+        request: &impl rtnetlink::packet_core::Emitable,
+        flags: u16,
+        mut each: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
+        let sequence = self.socket.next_sequence();
+        self.bytes.clear();
+        genl::append(&mut self.bytes, kind, NLM_F_REQUEST | flags, sequence, request);
+        self.socket.send(&self.bytes)?;
+        let until = clock::now() + self.socket.answer_limit();
+        let mut end = None;
+        while end.is_none() {
+            let received = self.socket.receive(|datagram| {
+                messages(datagram, |number, told| match told {
+                    _ if number != sequence => {}
+                    Told::Answer(errno) | Told::Done(errno) => end = end.or(Some(errno)),
+                    Told::Message(payload) => each(payload),
+                });
+            })?;
+            if !received && !self.socket.wait(until)? {
+                return Err(Errno::ETIMEDOUT.into());
+            }
+        }
+        match end {
+            Some(0) | None => Ok(()),
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    /// Sends requests together and appends their answers.
+    fn send_window(&mut self, ops: &[Op], answers: &mut Vec<Answer>) -> io::Result<()> {
+        let mut sequences = Vec::with_capacity(ops.len());
+        self.bytes.clear();
+        for (place, op) in ops.iter().enumerate() {
+            let flags = if place + 1 == ops.len() { NLM_F_REQUEST | NLM_F_ACK } else { NLM_F_REQUEST };
+            sequences.push(self.socket.next_sequence());
+            genl::append(&mut self.bytes, self.family, flags, sequences[place], &message_of(op));
+        }
+        let start = answers.len();
+        answers.resize(start + ops.len(), None);
+        let Some(last) = answers.len().checked_sub(1) else { return Ok(()) };
+        self.socket.send(&self.bytes)?;
+        let until = clock::now() + self.socket.answer_limit();
+        let mut lost = false;
+        while answers[last].is_none() {
+            let received = self.socket.receive(|datagram| {
+                messages(datagram, |number, told| {
+                    let place = sequences.iter().position(|sequence| *sequence == number);
+                    if let (Told::Answer(errno), Some(place)) = (told, place) {
+                        answers[start + place].get_or_insert(errno);
+                    }
+                });
+            });
+            match received {
+                Ok(true) => {}
+                Ok(false) if self.socket.wait(until)? => {}
+                Ok(false) => return Ok(()),
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => lost = true,
+                Err(error) => return Err(error),
+            }
+        }
+        if !lost {
+            answers[start..].iter_mut().for_each(|answer| _ = answer.get_or_insert(0));
+        }
+        Ok(())
+    }
+}
+
+fn message_of(op: &Op) -> Message {
+    use message::Command as C;
+    match op {
+        Op::NewService(key, service) => Message::service(C::NewService, key, service),
+        Op::SetService(key, service) => Message::service(C::SetService, key, service),
+        Op::DelService(key) => Message::about(C::DelService, key),
+        Op::NewDest(key, dest, settings) => Message::dest(C::NewDest, key, dest, settings),
+        Op::SetDest(key, dest, settings) => Message::dest(C::SetDest, key, dest, settings),
+        Op::DelDest(key, dest) => Message::del_dest(key, dest),
+    }
+}
+
+/// Every message of a datagram, with the number of the request that it answers.
+fn messages(mut datagram: &[u8], mut each: impl FnMut(u32, Told<'_>)) {
+    while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
+        let (number, payload) = (message.sequence_number(), message.payload());
+        match message.message_type() {
+            NLMSG_ERROR => {
+                let code = ErrorBuffer::new_checked(payload).ok().and_then(|error| error.code());
+                each(number, Told::Answer(code.map_or(0, |code| code.get().saturating_neg())));
+            }
+            NLMSG_DONE => {
+                let code = payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
+                each(number, Told::Done(code.saturating_neg()));
+            }
+            kind if kind >= CONTROLLER => each(number, Told::Message(payload)),
+            _ => {}
+        }
+        let length = (message.length() as usize).next_multiple_of(4).max(HEADER_LEN);
+        datagram = datagram.get(length..).unwrap_or_default();
+    }
+}
+
+/// Loads the module with the program that the kernel would call.
+fn load_module() -> io::Result<()> {
+    let modprobe = std::fs::read_to_string("/proc/sys/kernel/modprobe").unwrap_or_default();
+    let modprobe = match modprobe.trim() {
+        "" => "/sbin/modprobe",
+        path => path,
+    };
+    let mut command = Command::new(modprobe);
+    command.args(["-q", "ip_vs"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if command.status()?.success() { Ok(()) } else { Err(Errno::ENOENT.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn answers_and_the_end_of_a_dump_are_told_with_the_number_of_their_request() {
+        let ack = [36, 0, 0, 0, 2, 0, 0, 1, 7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+        let exists = [36, 0, 0, 0, 2, 0, 0, 1, 8, 0, 0, 0, 9, 0, 0, 0, 0xef, 0xff, 0xff, 0xff];
+        let done = [20, 0, 0, 0, 3, 0, 2, 0, 9, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
+        let datagram = [&ack[..], &[0; 16], &exists[..], &[0; 16], &done[..]].concat();
+        let mut told = Vec::new();
+        messages(&datagram, |number, message| match message {
+            Told::Answer(errno) => told.push((number, "answer", errno)),
+            Told::Done(errno) => told.push((number, "done", errno)),
+            Told::Message(_) => told.push((number, "message", 0)),
+        });
+        assert_eq!(told, [(7, "answer", 0), (8, "answer", libc::EEXIST), (9, "done", 0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_datagram_can_stop_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            messages(&bytes, |_, told| {
+                if let Told::Message(payload) = told {
+                    let _ = Message::parse(payload);
+                }
+            });
+        }
+    }
+}

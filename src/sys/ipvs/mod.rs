@@ -1,0 +1,156 @@
+//! The kernel's IPVS table: programmed, looked after and left clean on a thread of its own.
+//!
+//! The loop of the checkers only says what is wanted; [`crate::ipvs::Keeper`] knows what that takes, and the thread
+//! asks the kernel for it, as many requests at a time as wait. What happens comes back as [`Event`]s.
+
+mod kernel;
+mod stand_in;
+mod worker;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::mailbox::{Mailbox, Sender, mailbox};
+use crate::ipvs::keeper::Answer;
+use crate::ipvs::plan::Op;
+use crate::ipvs::report::{self, Counters, Request};
+use crate::ipvs::table::Entry;
+use crate::model::lvs;
+use crate::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts};
+
+pub use stand_in::SharedStandIn;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Something worth a log line.
+    Report(report::Event),
+    /// Everything that was ordered before [`Ipvs::sync`] with this number has been done, or has failed for now.
+    Synced(u64),
+}
+
+/// Whoever carries requests out: the kernel, or a stand-in. All of it may wait.
+pub trait Backend: Send + 'static {
+    /// Makes contact, anew if need be; gives the version of IPVS.
+    fn open(&mut self) -> io::Result<[u8; 3]>;
+    /// Makes changes in order, each whatever became of those before; one answer for each.
+    fn change(&mut self, ops: &[Op]) -> io::Result<Vec<Answer>>;
+    /// Makes one request.
+    fn ask(&mut self, request: &Request) -> io::Result<Answer>;
+    /// Every service that there is, whosever.
+    fn services(&mut self) -> io::Result<Vec<ServiceKey>>;
+    /// One service with its destinations; none where it does not exist.
+    fn entry(&mut self, key: &ServiceKey) -> io::Result<Option<Entry>>;
+    /// The sync daemons that run.
+    fn daemons(&mut self) -> io::Result<Vec<(DaemonState, Daemon)>>;
+    /// The timeouts in force.
+    fn timeouts(&mut self) -> io::Result<Timeouts>;
+}
+
+/// Something to do.
+#[derive(Debug)]
+enum Order {
+    Want(ServiceKey, Option<Entry>),
+    Flush,
+    Timeouts(lvs::Timeouts),
+    Daemons(Option<Daemon>, Option<Daemon>),
+    Compare,
+    Sync(u64),
+    Finish,
+}
+
+/// The hand that gives orders; none of them waits. Dropping it without [`Ipvs::finish`] leaves the table as it is.
+#[derive(Debug)]
+pub struct Ipvs {
+    orders: Sender<Order>,
+    counters: Arc<Mutex<Counters>>,
+    thread: JoinHandle<()>,
+}
+
+/// What the thread has to tell.
+#[derive(Debug)]
+pub struct IpvsEvents {
+    events: Mailbox<Event>,
+}
+
+impl Ipvs {
+    /// Starts the thread for the kernel's table in a network namespace (`net_namespace_ipvs`), or in ours. Nothing is
+    /// asked, and no module loaded, before something is wanted.
+    pub fn start(namespace: Option<String>) -> io::Result<(Self, IpvsEvents)> {
+        Self::start_with(kernel::Kernel::new(namespace))
+    }
+
+    /// As `start`, with somebody else to ask.
+    pub fn start_with(backend: impl Backend) -> io::Result<(Self, IpvsEvents)> {
+        let (orders, ordered) = mailbox()?;
+        let (out, events) = mailbox()?;
+        let counters = Arc::new(Mutex::new(Counters::default()));
+        let worker = worker::Worker::new(backend, ordered, out, Arc::clone(&counters));
+        let thread = std::thread::Builder::new().name("ipvs".to_owned()).spawn(move || worker.run())?;
+        Ok((Self { orders, counters, thread }, IpvsEvents { events }))
+    }
+
+    /// From now on the kernel is to have this of a service; none removes it. What is wanted again before it was done
+    /// takes the place of what was wanted before.
+    pub fn want(&self, key: ServiceKey, entry: Option<Entry>) {
+        self.orders.send(Order::Want(key, entry));
+    }
+
+    /// Everything goes, ours or not; only what is wanted afterwards comes.
+    pub fn flush(&self) {
+        self.orders.send(Order::Flush);
+    }
+
+    /// Timeouts of connections; those that are none become as they were before us.
+    pub fn timeouts(&self, timeouts: lvs::Timeouts) {
+        self.orders.send(Order::Timeouts(timeouts));
+    }
+
+    /// Which sync daemons are to run: the one that tells, and the one that listens.
+    pub fn sync_daemon(&self, master: Option<Daemon>, backup: Option<Daemon>) {
+        self.orders.send(Order::Daemons(master, backup));
+    }
+
+    /// Compares our services with the kernel's now; it also happens by itself now and then.
+    pub fn compare(&self) {
+        self.orders.send(Order::Compare);
+    }
+
+    /// Says [`Event::Synced`] when everything ordered before is done, or has failed for now.
+    pub fn sync(&self, number: u64) {
+        self.orders.send(Order::Sync(number));
+    }
+
+    /// How often what happened.
+    pub fn counters(&self) -> Counters {
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finishes what was ordered, stops our sync daemons, puts the timeouts back, and waits until all of it is done.
+    /// What is still wanted stays. Not for the loop.
+    pub fn finish(self) {
+        self.orders.send(Order::Finish);
+        let _ = self.thread.join();
+    }
+}
+
+impl IpvsEvents {
+    /// The next event, if one waits.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.events.try_next()
+    }
+
+    /// The thread has ended; nothing will come any more.
+    pub const fn is_closed(&self) -> bool {
+        self.events.is_closed()
+    }
+}
+
+/// Readable when an event may wait.
+impl AsFd for IpvsEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
