@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::source::{Files, ReadError};
 
@@ -35,7 +36,7 @@ impl<F: Files> Files for Recorder<F> {
         self.recording.matches.entry(key).or_insert_with(|| files.matches(directory, pattern)).clone()
     }
 
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
+    fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError> {
         let files = &mut self.files;
         self.recording.files.entry(path.to_owned()).or_insert_with(|| files.read(path)).clone()
     }
@@ -55,7 +56,7 @@ impl<F: Files> Files for Recorder<F> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
     matches: BTreeMap<(PathBuf, String), Vec<PathBuf>>,
-    files: BTreeMap<PathBuf, Result<Vec<u8>, ReadError>>,
+    files: BTreeMap<PathBuf, Result<Arc<Vec<u8>>, ReadError>>,
     directories: BTreeMap<PathBuf, PathBuf>,
     environment: BTreeMap<String, Option<String>>,
 }
@@ -65,7 +66,7 @@ impl Files for Recording {
         self.matches.get(&(directory.to_owned(), pattern.to_owned())).cloned().unwrap_or_default()
     }
 
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
+    fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError> {
         self.files.get(path).cloned().unwrap_or(Err(ReadError::NotFound))
     }
 
@@ -79,12 +80,15 @@ impl Files for Recording {
 }
 
 impl Recording {
-    /// As bytes: after the magic, four lists, each a count and its entries; every text is a length and its bytes, every
+    /// As bytes, after those that are there already.
+    ///
+    /// After the magic there are four lists, each a count and its entries; every text is a length and its bytes, every
     /// number little-endian.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn append_to(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         // The files are nearly all of it.
         let files: usize = self.files.values().flatten().map(|bytes| bytes.len() + 256).sum();
-        let mut out = Writer(Vec::with_capacity(files + 4096));
+        bytes.reserve_exact(files + 4096);
+        let mut out = Writer(bytes);
         out.0.extend(MAGIC);
         out.number(self.matches.len() as u64);
         for ((directory, pattern), paths) in &self.matches {
@@ -107,7 +111,7 @@ impl Recording {
             };
             out.number(kind);
             out.number(detail);
-            out.text(answer.as_deref().unwrap_or(&[]));
+            out.text(answer.as_ref().map_or(&[], |bytes| bytes.as_slice()));
         }
         out.number(self.directories.len() as u64);
         for (path, real) in &self.directories {
@@ -123,7 +127,7 @@ impl Recording {
         out.0
     }
 
-    /// From [`Recording::to_bytes`]; none where the bytes are anything else.
+    /// From [`Recording::append_to`]; none where the bytes are anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader(bytes.strip_prefix(MAGIC)?);
         let mut made = Self::default();
@@ -136,7 +140,7 @@ impl Recording {
             let path = input.path()?;
             let (kind, detail, bytes) = (input.number()?, input.number()?, input.text()?);
             let answer = match kind {
-                0 => Ok(bytes.to_vec()),
+                0 => Ok(bytes.to_vec().into()),
                 1 => Err(ReadError::NotFound),
                 2 => Err(ReadError::Directory),
                 3 => Err(ReadError::Executable),
@@ -214,17 +218,17 @@ mod tests {
 
     #[test]
     fn a_recording_answers_as_the_disk_did() {
-        let mut again = Recording::from_bytes(&recorded().to_bytes()).unwrap();
+        let mut again = Recording::from_bytes(&recorded().append_to(Vec::new())).unwrap();
         assert_eq!(again, recorded());
         assert_eq!(again.matches(Path::new("/etc"), "*.conf"), [Path::new("a.conf")]);
-        assert_eq!(again.read(Path::new("/etc/a.conf")), Ok(b"x\n".to_vec()));
+        assert_eq!(again.read(Path::new("/etc/a.conf")), Ok(b"x\n".to_vec().into()));
         assert_eq!(again.read(Path::new("/etc/none")), Err(ReadError::NotFound));
         assert_eq!(again.environment("HOME"), None);
     }
 
     #[test]
     fn a_recording_cut_anywhere_is_no_recording() {
-        let bytes = recorded().to_bytes();
+        let bytes = recorded().append_to(Vec::new());
         for cut in 0..bytes.len() {
             assert_eq!(Recording::from_bytes(&bytes[..cut]), None);
         }

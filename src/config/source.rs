@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Access to files, so that this floor makes no system call.
 pub trait Files {
     /// Paths that match a pattern without `{a,b}` alternatives (the caller has expanded them), sorted. A relative pattern
     /// starts at `directory`, and what it matches is relative to it as well.
     fn matches(&mut self, directory: &Path, pattern: &str) -> Vec<PathBuf>;
-    /// The bytes of a file. Refuses what is no regular file, has an execute bit, or is larger than
+    /// The bytes of a file, which whoever answers may keep as well. Refuses what is no regular file, has an execute bit, or is larger than
     /// [`MAX_FILE_BYTES`].
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError>;
+    fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError>;
     /// The real path of a directory, for `${_PWD}`.
     fn real_directory(&mut self, path: &Path) -> PathBuf {
         path.to_owned()
@@ -74,8 +75,8 @@ impl Files for Memory {
         self.files.keys().filter_map(name).collect()
     }
 
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
-        self.files.get(path).cloned().unwrap_or(Err(ReadError::NotFound))
+    fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError> {
+        self.files.get(path).cloned().unwrap_or(Err(ReadError::NotFound)).map(Arc::new)
     }
 
     fn environment(&mut self, name: &str) -> Option<String> {

@@ -49,9 +49,9 @@ pub struct Place<'a> {
 
 impl Sources {
     /// Adds a file and gives it its number. Bytes past 4 GiB cannot be named by a [`Span`]; readers refuse such files.
-    pub fn add(&mut self, name: impl Into<String>, bytes: Vec<u8>) -> FileId {
+    pub fn add(&mut self, name: impl Into<String>, bytes: impl Into<Arc<Vec<u8>>>) -> FileId {
         let id = FileId(self.files.len() as u32);
-        self.files.push(SourceFile { name: name.into(), bytes: Arc::new(bytes), line_starts: OnceLock::new() });
+        self.files.push(SourceFile { name: name.into(), bytes: bytes.into(), line_starts: OnceLock::new() });
         id
     }
 

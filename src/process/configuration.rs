@@ -70,7 +70,7 @@ pub fn read(options: &Options, origin: &Origin) -> io::Result<Read> {
     let mut files = Recorder::new(Disk);
     let host = Host::observe()?;
     let loaded = config::load(&mut files, &options.config_file, &load_options(options, origin), &host);
-    let bundle = [origin.to_bytes(), files.into_recording().to_bytes()].concat();
+    let bundle = files.into_recording().append_to(origin.to_bytes());
     Ok(Read { loaded, bundle })
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::source::{Files, MAX_FILE_BYTES, ReadError};
 
@@ -36,7 +37,7 @@ impl Files for Disk {
         paths
     }
 
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
+    fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError> {
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => ReadError::NotFound,
             _ => ReadError::Unreadable(error.raw_os_error().unwrap_or(libc::EIO)),
@@ -58,7 +59,7 @@ impl Files for Disk {
         }
         let mut bytes = Vec::with_capacity(about.len() as usize);
         file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
-        Ok(bytes)
+        Ok(Arc::new(bytes))
     }
 
     fn real_directory(&mut self, path: &Path) -> PathBuf {
@@ -82,7 +83,7 @@ mod tests {
         fs::write(name("program"), "x").unwrap();
         fs::set_permissions(name("program"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         nix::unistd::mkfifo(&name("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(Disk.read(&name("plain")), Ok(b"x".to_vec()));
+        assert_eq!(Disk.read(&name("plain")), Ok(b"x".to_vec().into()));
         assert_eq!(Disk.read(&name("program")), Err(ReadError::Executable));
         assert_eq!(Disk.read(&name("fifo")), Err(ReadError::Irregular));
         assert_eq!(Disk.read(dir.path()), Err(ReadError::Directory));

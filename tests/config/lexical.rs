@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use keepalived_rs::config::recording::{Recorder, Recording};
 use keepalived_rs::config::source::{Files, MAX_FILE_BYTES, Memory, ReadError};
@@ -105,7 +106,7 @@ fn every_configuration_reads_as_expected() {
         // What children read from the recording is what the parent read.
         let mut recorder = Recorder::new(files);
         let got = printed(&mut recorder, &main);
-        let mut recording = Recording::from_bytes(&recorder.into_recording().to_bytes()).unwrap();
+        let mut recording = Recording::from_bytes(&recorder.into_recording().append_to(Vec::new())).unwrap();
         assert_eq!(printed(&mut recording, &main), got);
 
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -182,7 +183,7 @@ fn a_hundred_thousand_nested_includes_end_in_a_finding() {
                 _ => vec![pattern.into()],
             }
         }
-        fn read(&mut self, path: &Path) -> Result<Vec<u8>, ReadError> {
+        fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError> {
             self.0.read(path)
         }
         fn environment(&mut self, name: &str) -> Option<String> {

@@ -4,6 +4,7 @@
 
 mod basics;
 mod corpus;
+mod hostile;
 mod keywords;
 mod kit;
 mod lexical;

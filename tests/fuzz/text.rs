@@ -28,7 +28,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
     }
     // A child reads what its parent read.
-    let bytes = recorder.into_recording().to_bytes();
+    let bytes = recorder.into_recording().append_to(Vec::new());
     let mut recording = Recording::from_bytes(&bytes).expect("a recording can be read");
     let (again, same) = read(&mut recording);
     assert_eq!(again.statements, parsed.statements);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use keepalived_rs::config::words;
-use keepalived_rs::diag::suggest::nearest;
+use keepalived_rs::diag::Diagnostics;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(found) = words::script(data) {
@@ -17,7 +17,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let mut words = text.split(' ');
     if let Some(first) = words.next()
-        && let Some(near) = nearest(first, words.clone())
+        && let Some(near) = Diagnostics::default().suggest(first, words.clone())
     {
         assert!(words.any(|word| word == near));
     }

@@ -21,6 +21,9 @@ pub const MAX_FILES: usize = 20_000;
 /// A configuration may have this many bytes in all its files; one that is included twice counts twice.
 pub const MAX_TEXT_BYTES: u64 = 256 << 20;
 
+/// The include statements of a configuration may look for this many names and patterns.
+pub const MAX_LOOKUPS: usize = 100_000;
+
 /// An include statement with alternatives in braces may stand for this many patterns.
 const MAX_ALTERNATIVES: usize = 4_096;
 
@@ -112,6 +115,7 @@ pub(super) struct Loader {
     loaded: HashMap<PathBuf, Result<FileId, ReadError>>,
     files: usize,
     bytes: u64,
+    lookups: usize,
     /// One finding about too many files is enough.
     is_full: bool,
 }
@@ -185,6 +189,10 @@ impl Preprocessor<'_> {
         };
         let mut frames = Vec::new();
         for alternative in &patterns {
+            self.loader.lookups += 1;
+            if !self.may_load(span, diagnostics) {
+                break;
+            }
             let paths = self.files.matches(&directory, alternative);
             if paths.is_empty() {
                 no_match(alternative, patterns.len() > 1, check, span, diagnostics);
@@ -202,12 +210,15 @@ impl Preprocessor<'_> {
         self.frames.extend(frames.into_iter().rev());
     }
 
-    /// Whether another file may be read.
+    /// Whether another file may be looked for and read.
     fn may_load(&mut self, span: Span, diagnostics: &mut Diagnostics) -> bool {
         let too_much = match () {
             () if self.loader.files >= MAX_FILES => format!("more than {MAX_FILES} files are included"),
             () if self.loader.bytes >= MAX_TEXT_BYTES => {
                 format!("the files have more than {} MiB in all", MAX_TEXT_BYTES >> 20)
+            }
+            () if self.loader.lookups > MAX_LOOKUPS => {
+                format!("the includes stand for more than {MAX_LOOKUPS} names and patterns")
             }
             () => return true,
         };

@@ -7,7 +7,7 @@ mod includes;
 mod parameters;
 mod sequence;
 
-pub use includes::{IncludeCheck, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_TEXT_BYTES};
+pub use includes::{IncludeCheck, MAX_FILES, MAX_INCLUDE_DEPTH, MAX_LOOKUPS, MAX_TEXT_BYTES};
 
 use std::path::PathBuf;
 use std::rc::Rc;
