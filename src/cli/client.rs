@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::options::Parsed;
 use crate::model::Global;
+use crate::process::configuration::{self, Origin};
 use crate::process::ipc::{CONTROL_VERSION, DaemonStatus, InstanceStatus, Order, Reply, Request};
 use crate::process::options::Options;
 use crate::process::paths::{Names, STATE_DIRECTORY};
@@ -95,19 +96,34 @@ fn ask(options: &Options, order: Order) -> Result<Reply, String> {
     serde_json::from_str(&line).map_err(|error| format!("the daemon's answer makes no sense: {error}"))
 }
 
-/// The daemon's socket: where the options say, else the only one there is.
+/// The daemon's socket: where the options say, else the only one there is, else the one that the configuration names.
 fn socket(options: &Options) -> Result<PathBuf, String> {
     let named = Names::of(options, &Global::default()).socket(options);
-    if options.pid_file.is_some() || options.namespace.is_some() || named.exists() {
+    if options.pid_file.is_some() {
         return Ok(named);
     }
     let entries = std::fs::read_dir(STATE_DIRECTORY).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut found: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "sock")).collect();
+    let mut found: Vec<PathBuf> = entries.filter(|path| fits(path, options.namespace.as_deref())).collect();
     match found.len() {
-        0 => Ok(named),
-        1 => Ok(found.remove(0)),
-        _ => Err(format!("several daemons run: name one with -s or -p ({})", list(&found))),
+        0 => return Ok(named),
+        1 => return Ok(found.remove(0)),
+        _ => {}
     }
+    let read = configuration::read(options, &Origin::here()).map_err(|error| error.to_string())?;
+    let configured = Names::of(options, &read.loaded.config.global).socket(options);
+    match found.contains(&configured) {
+        true => Ok(configured),
+        false => Err(format!("several daemons run: name one with -f, -s or -p ({})", list(&found))),
+    }
+}
+
+/// Whether this is the socket of a daemon, in this network namespace where one is named.
+fn fits(path: &Path, namespace: Option<&str>) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".sock")) else { return false };
+    namespace.is_none_or(|namespace| {
+        let rest = name.strip_prefix("keepalived_").and_then(|name| name.strip_prefix(namespace));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    })
 }
 
 fn list(paths: &[PathBuf]) -> String {

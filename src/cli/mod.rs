@@ -115,7 +115,7 @@ fn version() -> String {
     let distribution = distribution.map_or(String::new(), |name| format!("Distro: {}\n", name.trim_matches('"')));
     format!(
         "Keepalived {}\n\nLicence GPL-2.0-or-later\n\n{system}{distribution}\n\
-         Config options:  VRRP VRRP_AUTH OLD_CHKSUM_COMPAT INIT=systemd SYSTEMD_NOTIFY\n",
+         Config options:  VRRP VRRP_AUTH JSON OLD_CHKSUM_COMPAT INIT=systemd SYSTEMD_NOTIFY\n",
         start::version()
     )
 }

@@ -20,6 +20,9 @@ use crate::sys::signals::{self, Signal, Signals};
 use crate::sys::{daemon, log, memory, reexec};
 use crate::time::Duration;
 
+/// The exit status that says "no permission"; restarting would not help.
+pub const NO_PERMISSION: u8 = 4;
+
 /// A child at the end of its first steps.
 #[derive(Debug)]
 pub struct Child {
@@ -86,7 +89,8 @@ fn live(child: Child) -> u8 {
     };
     result.unwrap_or_else(|error| {
         error!("{error}");
-        70
+        // Another start would end the same way.
+        if error.kind() == io::ErrorKind::PermissionDenied { NO_PERMISSION } else { 70 }
     })
 }
 

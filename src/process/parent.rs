@@ -164,6 +164,7 @@ impl Parent {
             if wanted != self.slots[i].life.is_wanted() {
                 self.feed(i, Input::Wanted(wanted));
             }
+            self.slots[i].tidy();
         }
     }
 
@@ -291,6 +292,7 @@ impl Parent {
         self.forget_answer_of(i);
         if self.stopping.is_none() {
             self.feed(i, Input::Ended(end));
+            self.slots[i].tidy();
         }
     }
 

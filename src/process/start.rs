@@ -124,6 +124,7 @@ fn read_in_namespace(options: &Options, origin: &Origin) -> Result<Read, u8> {
     let enter = |name: &str| {
         namespace::enter(name).map_err(|reason| {
             error!("{reason}");
+            error!("Unable to set network namespace {name} - exiting");
             1
         })
     };

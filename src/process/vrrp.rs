@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::addr::{Cidr, IfIndex};
 use crate::model::{Config, Vrrp};
-use crate::process::child::Child;
+use crate::process::child::{Child, NO_PERMISSION};
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::paths;
 use crate::process::record::{self, Record};
@@ -44,8 +44,6 @@ const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
 const DISK_PATIENCE: Duration = Duration::from_millis(500);
 /// Room that is kept from turn to turn: a start or a takeover of many instances needs far more, once.
 const KEPT_ACTIONS: usize = 256;
-/// The exit status that says "no permission"; restarting would not help.
-const NO_PERMISSION: u8 = 4;
 /// Open files that are no sockets of instances.
 const OPEN_FILES: u64 = 64;
 

@@ -85,6 +85,13 @@ impl PidFile {
         written.map_err(|source| PidFileError::Unusable { path: self.path.clone(), source })
     }
 
+    /// Takes the file away for as long as there is no process to name; [`Self::write`] makes it anew.
+    pub fn take_away(&self) {
+        if self.is_in_place() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -92,9 +99,7 @@ impl PidFile {
 
     /// Removes the file, while the lock is still ours, and gives it up.
     pub fn remove(self) {
-        if self.is_in_place() {
-            let _ = std::fs::remove_file(&self.path);
-        }
+        self.take_away();
     }
 }
 

@@ -8,3 +8,4 @@ mod dumps;
 mod kit;
 mod options;
 mod reload;
+mod settings;

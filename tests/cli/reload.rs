@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
 
-use crate::kit::{Daemon, Dir, eventually, ip, router, scratch};
+use crate::kit::{Daemon, Dir, eventually, ip, proc_file, router, scratch};
 
 fn addresses() -> String {
     ip("-o -4 addr show dev eth0")
@@ -117,9 +117,13 @@ fn a_child_that_the_new_configuration_needs_is_started_and_one_it_does_not_need_
         assert_eq!(dir.ask("reload").code, Some(0));
         daemon.wait_for("Starting VRRP child process, pid=");
         daemon.wait_for("(VI_1) Entering BACKUP STATE (init)");
+        // E14: the pid file of a child that a reload has started is there and right.
+        assert!(proc_file(dir.pid("v.pid"), "stat").contains(&format!(" {} ", daemon.pid())));
+        assert!(!dir.path("c.pid").exists() && !dir.path("b.pid").exists());
         dir.write("k.conf", "global_defs {\n}\n");
         assert_eq!(dir.ask("reload").code, Some(0));
         eventually("the child has ended", || !dir.ask("status").stdout.contains("vrrp: "));
+        eventually("its pid file is gone", || !dir.path("v.pid").exists());
         assert!(daemon.stop().success());
     });
 }

@@ -86,6 +86,13 @@ impl Slot {
         Ok(pid)
     }
 
+    /// A process that is not wanted has no pid file once it is gone.
+    pub(super) fn tidy(&self) {
+        if self.pid.is_none() && !self.life.is_wanted() {
+            self.pid_file.take_away();
+        }
+    }
+
     pub(super) fn signal(&self, number: i32) {
         if let Some(pid) = self.pid {
             daemon::send_signal(pid, number);
