@@ -208,6 +208,19 @@ mod tests {
         assert_eq!(host().script(&script, NOBODY, false).unwrap().insecure, None);
     }
 
+    /// C16: the link is root's, but others can put another one in its place.
+    #[test]
+    fn a_link_in_a_directory_that_others_can_write_is_insecure() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = directory.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        let link = open.join("check.sh");
+        std::os::unix::fs::symlink("/usr/bin/true", &link).unwrap();
+        assert_eq!(host().script(&link, ROOT, false).unwrap().insecure.as_deref(), Some(open.as_path()));
+    }
+
     #[test]
     fn a_user_needs_its_own_permission() {
         let directory = tempfile::tempdir().unwrap();

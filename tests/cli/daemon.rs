@@ -39,6 +39,7 @@ fn a_daemon_writes_its_pid_files_and_removes_everything_when_it_stops() {
     });
 }
 
+/// E13: both ran.
 #[test]
 fn two_daemons_cannot_run_at_once_and_the_second_is_no_failure() {
     scratch(|| {
@@ -55,6 +56,7 @@ fn two_daemons_cannot_run_at_once_and_the_second_is_no_failure() {
     });
 }
 
+/// E13: several ran.
 #[test]
 fn of_many_started_at_once_exactly_one_runs() {
     scratch(|| {
@@ -109,6 +111,7 @@ fn blocks_hangup(pid: Pid) -> bool {
     u64::from_str_radix(mask.trim(), 16).unwrap_or(0) & 1 != 0
 }
 
+/// E10: a signal during a reload, or the start, was lost.
 #[test]
 fn signals_during_the_start_are_kept_and_become_one_reload() {
     scratch(|| {
@@ -126,6 +129,7 @@ fn signals_during_the_start_are_kept_and_become_one_reload() {
     });
 }
 
+/// E29: a crash while it stopped.
 #[test]
 fn a_stop_during_the_start_is_a_clean_one() {
     scratch(|| {
@@ -140,6 +144,7 @@ fn a_stop_during_the_start_is_a_clean_one() {
     });
 }
 
+/// E14: the pid file was missing.
 #[test]
 fn a_child_that_dies_is_started_again_and_its_pid_file_is_right() {
     scratch(|| {
@@ -315,6 +320,29 @@ fn the_stop_scripts_have_run_when_the_daemon_has_ended() {
         lines.sort();
         let word = |state: &str| format!("word INSTANCE VI_1 {state} 150");
         assert_eq!(lines, [word("BACKUP"), word("MASTER"), word("STOP")]);
+    });
+}
+
+/// C23: a BACKUP that loses its link tells FAULT, and nothing else.
+#[test]
+fn c23_a_backup_whose_link_goes_down_tells_fault() {
+    scratch(|| {
+        let dir = Dir::new();
+        let (script, said) = (dir.path("n.sh"), dir.path("said"));
+        dir.write("n.sh", &format!("#!/bin/sh\necho \"$@\" >>{}\n", said.display()));
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let more = format!("  notify {0}\n  notify_fault \"{0} own\"\n  advert_int 10\n", script.display());
+        let text = router("VI_1", 51, &["10.0.0.100/24"]).replace("  advert_int 1\n", &more);
+        dir.write("k.conf", &format!("global_defs {{\n  script_user root\n}}\n{text}"));
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("(VI_1) Entering BACKUP STATE (init)");
+        ip("link set eth0 down");
+        daemon.wait_for("(VI_1) Entering FAULT STATE");
+        eventually("it is told", || dir.read("said").lines().count() == 3);
+        let mut lines: Vec<String> = dir.read("said").lines().map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(lines, ["INSTANCE VI_1 BACKUP 150", "INSTANCE VI_1 FAULT 150", "own"]);
+        assert!(daemon.stop().success());
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::kit::{Dir, Ran};
+use crate::kit::{Dir, Ran, router, scratch};
 
 #[test]
 fn the_first_line_of_the_version_is_what_tools_parse() {
@@ -49,6 +49,18 @@ fn test_of(text: &str, more: &[&str]) -> Ran {
 fn a_clean_configuration_prints_nothing_and_gives_0() {
     let ran = test_of("global_defs {\n  router_id R1\n}\n", &[]);
     assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.as_str()), (Some(0), "", ""));
+}
+
+/// E01: 143 instead of 0 where there are scripts.
+#[test]
+fn e01_a_file_with_scripts_can_be_tested() {
+    scratch(|| {
+        let script = "vrrp_script s {\n  script /usr/bin/true\n  user root\n}\n";
+        let tracked =
+            router("VI_1", 51, &["10.0.0.100/24"]).replace("  priority", "  track_script {\n    s\n  }\n  priority");
+        let ran = test_of(&format!("global_defs {{\n  enable_script_security\n}}\n{script}{tracked}"), &[]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    });
 }
 
 #[test]
@@ -106,6 +118,7 @@ fn findings_never_go_through_a_symbolic_link() {
     assert_eq!(dir.read("target"), "precious");
 }
 
+/// E02: the device was truncated.
 #[test]
 fn devices_can_take_the_findings() {
     let dir = Dir::new();

@@ -41,6 +41,7 @@ fn a_reload_says_what_it_changed_and_the_state_stays() {
     });
 }
 
+/// E08: the daemon ended.
 #[test]
 fn a_file_that_keepalived_would_die_of_changes_nothing() {
     scratch(|| {

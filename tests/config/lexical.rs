@@ -85,6 +85,7 @@ fn load(directory: &Path, below: &str, files: &mut Memory) {
     }
 }
 
+/// E04, E05: stray and missing braces, quotes and parameters; includes of every kind.
 #[test]
 fn every_configuration_reads_as_expected() {
     let mut wrong = Vec::new();
@@ -139,6 +140,7 @@ fn a_file_of_one_gibibyte_is_refused_unread() {
     const { assert!(MAX_FILE_BYTES < 1 << 30) };
 }
 
+/// E04: a crash, or half a line taken for a whole one.
 #[test]
 fn a_line_of_a_mebibyte_a_nul_and_a_missing_last_newline_are_survived() {
     let mut text = vec![b'x'; 1 << 20];

@@ -10,6 +10,7 @@ use super::{VIP, ip, quick};
 use crate::lan::{Kind, Lan, eventually, now};
 use crate::setup::needs;
 
+/// E13: both ran.
 #[test]
 fn of_two_daemons_that_start_at_once_one_runs() {
     needs!();
@@ -51,6 +52,7 @@ fn the_pid_files_are_gone_after_a_stop() {
     assert!(a.processes().len() <= 1, "processes are left");
 }
 
+/// E16: a crash, or exit status 0.
 #[test]
 fn a_file_that_cannot_run_is_a_clear_error_at_start() {
     needs!();
@@ -68,6 +70,7 @@ fn a_file_that_cannot_run_is_a_clear_error_at_start() {
     }
 }
 
+/// E29: a crash while it stopped.
 #[test]
 fn sigterm_right_after_the_start_is_a_clean_end() {
     needs!();
@@ -84,6 +87,7 @@ fn sigterm_right_after_the_start_is_a_clean_end() {
     lan.seen(|seen| assert!(seen.adverts().next().is_none(), "it was never MASTER"));
 }
 
+/// E29: a crash while it stopped.
 #[test]
 fn sigterm_during_the_startup_delay_is_a_clean_end() {
     needs!();
@@ -95,6 +99,7 @@ fn sigterm_during_the_startup_delay_is_a_clean_end() {
     lan.seen(|seen| assert!(seen.adverts().next().is_none(), "it was never MASTER"));
 }
 
+/// E23: the target was overwritten.
 #[test]
 fn a_dump_does_not_follow_a_planted_link() {
     needs!();
@@ -113,7 +118,7 @@ fn a_dump_does_not_follow_a_planted_link() {
     assert!(text.contains("VRRP Instance = V"), "{text}");
 }
 
-/// What cannot be meant is said, one complaint for each.
+/// E31: What cannot be meant is said, one complaint for each.
 #[test]
 fn duplicates_are_diagnosed() {
     needs!();
@@ -135,7 +140,7 @@ fn duplicates_are_diagnosed() {
     }
 }
 
-/// The same story has the same words for scripts, whoever runs them.
+/// C23: The same story has the same words for scripts, whoever runs them.
 #[test]
 fn notify_scripts_get_the_words_that_keepalived_gives_them() {
     needs!();

@@ -100,7 +100,7 @@ fn reloads_do_not_hold_back_adverts() {
     no_transition(&lan, 'b', begun);
 }
 
-/// A file that keepalived would stop on: nothing changes, and the operator is told why.
+/// E08: A file that keepalived would stop on: nothing changes, and the operator is told why.
 #[test]
 fn a_broken_file_changes_nothing() {
     needs!();
@@ -130,7 +130,7 @@ fn a_broken_file_changes_nothing() {
     lan.wait_released('a', ip(VIP));
 }
 
-/// #209: two SIGHUPs close together, the second while the first reload runs.
+/// E10: #209: two SIGHUPs close together, the second while the first reload runs.
 #[test]
 fn the_last_of_several_signals_is_not_lost() {
     needs!();
@@ -145,6 +145,7 @@ fn the_last_of_several_signals_is_not_lost() {
     assert!(a.is_alive());
 }
 
+/// E11: the signal was fatal.
 #[test]
 fn a_signal_right_after_the_start_is_survived_and_heeded() {
     needs!();
