@@ -249,6 +249,19 @@ fn a_tracked_script_is_defined_further_up() {
     assert_eq!(loaded.diagnostics.config_test_status(), 5);
 }
 
+/// keepalived: it mends 0 with a whole second, the timeout as well, and does not take the interval for it.
+#[test]
+fn a_script_time_of_zero_is_a_second() {
+    let script = "vrrp_script chk {\nscript /usr/bin/true\ninterval 0\ntimeout 0\n}\n\
+                  vrrp_script slow {\nscript /usr/bin/true\ninterval 5\ntimeout 0\n}\n";
+    let loaded = read(&tracking(script, "track_script {\nchk\nslow\n}", ""));
+    let said = loaded.diagnostics.iter().filter(|d| d.code == Code::BAD_NUMBER).count();
+    assert_eq!((said, loaded.diagnostics.config_test_status()), (3, 5));
+    let times: Vec<_> = loaded.config.vrrp.scripts.iter().map(|s| (s.interval, s.timeout)).collect();
+    let second = Duration::from_secs(1);
+    assert_eq!(times, [(second, second), (second * 5, second)]);
+}
+
 #[test]
 fn two_scripts_of_one_name_are_told_and_the_first_counts() {
     let second = "vrrp_script chk {\nscript /usr/bin/false\n}\n";

@@ -930,6 +930,23 @@ fn the_source_follows_the_address() {
     assert_eq!(lan.masters(0), [A]);
 }
 
+#[test]
+fn b23_a_second_link_local_address_is_no_new_source() {
+    let config = with(200, |instance| {
+        (instance.family, instance.version) = (Family::V6, Version::V3);
+        instance.destination = Destination::Multicast(group(Family::V6));
+        instance.addresses = vec![vip("fe80::100/64")];
+    });
+    let mut lan = settled(vec![config]);
+    let source = |lan: &Lan| lan.routers[A].node.as_ref().unwrap().views().next().unwrap().source;
+    lan.give(A, ETH0, cidr("fe80::7/64"));
+    lan.run_for(secs(2));
+    assert_eq!(source(&lan), Some(own_address(A, Family::V6)));
+    lan.steal(A, ETH0, Cidr { address: own_address(A, Family::V6), prefix: 64 });
+    lan.run_for(secs(2));
+    assert_eq!((source(&lan), lan.masters(0)), (Some(ip("fe80::7")), vec![A]));
+}
+
 /// The kernel lets it join no group for a while: it waits in FAULT, tries again, and goes on by itself.
 #[test]
 fn a11_b25_sockets_that_cannot_be_opened_are_tried_again_until_they_can() {
