@@ -30,15 +30,18 @@ impl Story<'_> {
         self.lan.wait(&what, |seen| (seen.lines('a', text).count() >= count).then_some(()));
     }
 
+    /// Waits until it has become MASTER, `count` times by now, and is done with all that belongs to it.
+    fn becomes_master(&self, count: usize) {
+        self.hears("Entering MASTER STATE", count);
+        self.hears("Sending/queueing", count);
+        self.lan.wait_held('a', VIP.into());
+    }
+
     fn rival_sends(&self, packet: &[u8]) {
         self.rival.send(&multicast_frame(RIVAL, packet));
     }
 
     fn stop(&mut self) {
-        self.lan.wait("every new MASTER announces its address", |seen| {
-            let count = |text| seen.lines('a', text).count();
-            (count("Sending/queueing") >= count("Entering MASTER STATE")).then_some(())
-        });
         let router = self.router.take().expect("it runs");
         assert!(router.stop().success());
         self.hears("Stopped", 1);
@@ -138,7 +141,7 @@ fn a_life_with_a_rival() {
     both_say(
         |story| {
             story.start(&config(""));
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             story.lan.wait_advert('a', now() + Duration::from_secs(1));
             story.rival_sends(&advert_v2(51, 100, 1, VIP));
             story.hears("forcing new election", 1);
@@ -149,10 +152,10 @@ fn a_life_with_a_rival() {
             story.rival_sends(&advert_v2(51, 120, 1, VIP));
             story.hears("discarding", 1);
             story.rival_sends(&advert_v2(51, 0, 1, VIP));
-            story.hears("Entering MASTER STATE", 2);
+            story.becomes_master(2);
             story.rival_sends(&advert_v2(51, 150, 1, VIP));
             story.hears("higher IP address", 1);
-            story.hears("Entering MASTER STATE", 3);
+            story.becomes_master(3);
             story.stop();
         },
         &[],
@@ -164,11 +167,11 @@ fn a_link_that_goes_and_comes() {
     both_say(
         |story| {
             story.start(&config(""));
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             story.lan.cut('a');
             story.hears("Entering FAULT STATE", 1);
             story.lan.mend('a');
-            story.hears("Entering MASTER STATE", 2);
+            story.becomes_master(2);
             story.stop();
         },
         &[],
@@ -198,15 +201,15 @@ fn a_backup_whose_link_goes_and_comes() {
 fn a_backup_of_another_master() {
     both_say(
         |story| {
-            let packet = |priority| advert_v3(RIVAL, 51, priority, 20, VIP);
-            story.start(&config("preempt_delay 1\n version 3"));
+            let packet = |priority| advert_v3(RIVAL, 51, priority, 50, VIP);
+            story.start(&config("preempt_delay 20\n version 3"));
             story.hears("Entering BACKUP STATE (init)", 1);
-            for _ in 0..10 {
+            for _ in 0..5 {
                 story.rival_sends(&packet(100));
-                story.lan.pass(Duration::from_millis(150));
+                story.lan.pass(Duration::from_millis(100));
             }
             story.rival_sends(&packet(0));
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             story.stop();
         },
         &[
@@ -221,11 +224,11 @@ fn an_interface_that_goes_and_comes() {
     both_say(
         |story| {
             story.start(&config(""));
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             story.lan.remove_interface('a');
             story.hears("Entering FAULT STATE", 1);
             story.lan.make_interface('a');
-            story.hears("Entering MASTER STATE", 2);
+            story.becomes_master(2);
             story.stop();
         },
         &[("(VI_1): send advert error 19", "keepalived sends two adverts of priority 0")],
@@ -240,7 +243,7 @@ fn a_start_with_the_link_down() {
             story.start(&config(""));
             story.hears("entering FAULT state", 1);
             story.lan.mend('a');
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             story.stop();
         },
         &[],
@@ -255,7 +258,7 @@ fn a_start_without_an_address() {
             story.start(&config(""));
             story.hears("entering FAULT state", 1);
             story.lan.ip('a', "addr add 10.99.0.1/24 dev eth0");
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             story.lan.ip('a', "addr del 10.99.0.1/24 dev eth0");
             story.hears("Entering FAULT STATE", 1);
             story.stop();
@@ -294,12 +297,12 @@ fn a_script_that_holds_the_instance_in_fault() {
             story.start(&config);
             story.hears("failed (exited", 1);
             remove(story.lan, "broken");
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             touch(story.lan, "broken");
             story.hears("failed (exited", 2);
             story.hears("Entering FAULT STATE", 1);
             remove(story.lan, "broken");
-            story.hears("Entering MASTER STATE", 2);
+            story.becomes_master(2);
             story.stop();
         },
         &[("(VI_1) Entering FAULT STATE", "a first result that is bad: keepalived is in FAULT without a word")],
@@ -312,7 +315,7 @@ fn a_script_that_changes_the_priority() {
         |story| {
             let config = scripted(story, "weight -20");
             story.start(&config);
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             touch(story.lan, "broken");
             story.hears("Changing effective priority from 150 to 130", 1);
             remove(story.lan, "broken");
@@ -332,7 +335,7 @@ fn a_reload_that_changes_priority_and_addresses() {
     both_say(
         |story| {
             story.start(&config(""));
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             let after = config("").replace("priority 150", "priority 160").replace("10.99.0.100", "10.99.0.101");
             story.lan.configure('a', &after);
             let begun = now();
@@ -366,7 +369,7 @@ fn bad_packets_of_each_kind() {
                 "global_defs {{\n log_unknown_vrids\n}}\n{}",
                 config("authentication {\n auth_type PASS\n auth_pass s3cret\n }")
             ));
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             let good = |packet: &[u8]| multicast_frame(RIVAL, packet);
             let mut frames = vec![
                 good(&packet(|p| p[0] = 0x31)),
@@ -410,7 +413,7 @@ fn a_startup_delay() {
     both_say(
         |story| {
             story.start(&format!("global_defs {{\n vrrp_startup_delay 2\n}}\n{}", config("")));
-            story.hears("Entering MASTER STATE", 1);
+            story.becomes_master(1);
             story.stop();
         },
         &[("Delayed start completed", "2.4.3 says it, 2.2.7 did not yet")],

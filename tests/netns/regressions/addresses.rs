@@ -78,7 +78,7 @@ fn a_child_that_dies_is_replaced_and_takes_the_address_again() {
     needs!();
     let lan = Lan::new(1);
     let a = lan.start('a', Kind::Ours, &quick("V", 51, 150, VIP, ""));
-    lan.wait_held('a', ip(VIP));
+    is_master(&lan, 'a', ip(VIP));
     let pid = || std::fs::read_to_string(lan.home('a').join("run/vrrp.pid")).unwrap_or_default();
     let first = pid();
     let killed = now();
