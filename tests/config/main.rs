@@ -10,3 +10,4 @@ mod kit;
 mod lexical;
 mod rules;
 mod samples;
+mod servers;

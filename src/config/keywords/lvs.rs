@@ -42,7 +42,7 @@ pub static VIRTUAL_SERVER: Block<VirtualServerDraft> = Block {
             .then(ip_family),
         value("lb_algo", Value::OneOf(SCHEDULERS), "how connections are spread").default("wlc").then(scheduler),
         value("lvs_sched", Value::OneOf(SCHEDULERS), "lb_algo by another name").default("wlc").then(scheduler),
-        flag("hashed", "without effect").obsolete().later(),
+        flag("hashed", "accepted, without effect").then(hashed),
         flag("ops", "schedule each packet for itself, UDP only").then(|s, g, _| s.ops = Some(g.line.keyword.span)),
         flag("flag-1", "first flag of the scheduler").then(|s, _, _| s.scheduler_flags |= FLAG_1),
         flag("flag-2", "second flag of the scheduler").then(|s, _, _| s.scheduler_flags |= FLAG_2),
@@ -275,6 +275,18 @@ fn scheduler_flag(flag: u32, service: &mut VirtualServerDraft, given: &Given<'_>
     }
 }
 
+/// The kernel sets that bit itself.
+fn hashed(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    let span = given.line.keyword.span;
+    let message = "hashed has no effect";
+    let help = "remove the line";
+    match service.scheduler {
+        // keepalived: says nothing.
+        Some("sh" | "mh") => reader.diagnostics.lint(Code::DEPRECATED, span, message).help(help),
+        _ => reader.diagnostics.warning(Code::DEPRECATED, span, message).help(help),
+    };
+}
+
 fn scheduler(service: &mut VirtualServerDraft, given: &Given<'_>, _: &mut Reader<'_>) {
     let Some(word) = given.line.args.first() else { return };
     service.scheduler = SCHEDULERS.iter().copied().find(|name| word.text == *name);
@@ -294,13 +306,19 @@ fn granularity(service: &mut VirtualServerDraft, given: &Given<'_>, reader: &mut
     let Some(word) = given.line.args.first() else { return };
     let by_form = if word.text.contains('.') { Family::V4 } else { Family::V6 };
     let family = *service.family.get_or_insert(by_form);
-    let found = match family {
+    let found = match (family, values::integer(&word.text)) {
+        // keepalived: a number without dots is a mask, too, which nobody means.
+        (Family::V4, values::Number::Whole(bits @ 0..=U32)) => {
+            let mask = Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(0));
+            let message = format!("persistence_granularity {bits} is the netmask {mask}");
+            let help = "write a netmask such as 255.255.255.0";
+            reader.diagnostics.lint(Code::BAD_WORD, word.span, message).help(help);
+            Some(Granularity::Mask(mask))
+        }
         // keepalived: takes masks with holes, too.
-        Family::V4 => word.text.parse().ok().filter(|mask: &Ipv4Addr| mask.to_bits() != 0).map(Granularity::Mask),
-        Family::V6 => match values::integer(&word.text) {
-            values::Number::Whole(prefix @ 1..=128) => u8::try_from(prefix).ok().map(Granularity::Prefix),
-            _ => None,
-        },
+        (Family::V4, _) => word.text.parse().ok().map(Granularity::Mask),
+        (Family::V6, values::Number::Whole(prefix @ 1..=128)) => u8::try_from(prefix).ok().map(Granularity::Prefix),
+        (Family::V6, _) => None,
     };
     if found.is_some() {
         service.granularity = found;
@@ -663,6 +681,8 @@ pub fn sync_daemon(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Rea
             // The old form: interface, instance, id.
             (false, _) if at == 1 && word.text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 daemon.id = reader.number(given.entry, word, 0, 255).and_then(|id| u8::try_from(id).ok());
+                let message = "a number without a word before it is an old way to say id";
+                reader.diagnostics.warning(Code::DEPRECATED, word.span, message).help("write id before it");
             }
             (false, _) => {
                 let message = format!("lvs_sync_daemon does not know '{}'", word.text);

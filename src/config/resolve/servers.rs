@@ -335,14 +335,22 @@ impl Service<'_, '_> {
     /// The servers that stay. The first one without a tunnel decides the family where nothing else has.
     fn real_servers(&mut self, parts: Vec<Parts>, family: &mut Option<Family>) -> Vec<Arc<RealServer>> {
         let service = self.service;
-        let mut seen = BTreeMap::new();
+        let (mut seen, mut written) = (BTreeMap::new(), BTreeMap::new());
         let mut servers = Vec::with_capacity(parts.len());
         for (server, parts) in service.servers.iter().zip(parts) {
             let place = server.address;
             let port = self.port(server);
-            if let Some(first) = seen_before(&mut seen, (place.value, port), place.span) {
-                self.warn(Code::REAL_SERVER, place.span, format!("real_server {} is there twice", place.value))
-                    .label(first, "this first one is used");
+            let as_written = seen_before(&mut written, (place.value, server.port), place.span);
+            let completed = seen_before(&mut seen, (place.value, port), place.span);
+            if let Some(first) = as_written.or(completed) {
+                let message = format!("virtual_server {}: real_server {} is there twice", self.name, place.value);
+                // keepalived: does not notice those that are the same only when their ports are completed.
+                let diagnostic = match as_written {
+                    Some(_) => self.diagnostics.warning(Code::REAL_SERVER, place.span, message),
+                    None => self.diagnostics.lint(Code::REAL_SERVER, place.span, message),
+                };
+                diagnostic.label(first, "this first one is used");
+                self.judge_port(server, port);
             } else if self.fits(server, family, "real_server") {
                 self.judge_port(server, port);
                 servers.push(Arc::new(self.real_server(server, port, parts)));
@@ -391,10 +399,12 @@ impl Service<'_, '_> {
         sorry.alpha = false;
         sorry.smtp_alert = false;
         sorry.inhibit_on_failure = draft.inhibit.unwrap_or(false);
-        // It has one place in the table, so it cannot be treated in two ways.
         let same = |rs: &&Arc<RealServer>| (rs.address, rs.port) == (sorry.address, sorry.port);
-        if let Some(rs) = real_servers.iter().find(same) {
+        if let Some(rs) = real_servers.iter().find(same).filter(|rs| rs.inhibit_on_failure != sorry.inhibit_on_failure)
+        {
             sorry.inhibit_on_failure = rs.inhibit_on_failure;
+            let text = "the sorry_server is a real_server, too, whose inhibit_on_failure counts for both";
+            self.warn(Code::REAL_SERVER, draft.address.span, text).help("it has one place in the table");
         }
         Some(Arc::new(sorry))
     }
