@@ -263,6 +263,8 @@ impl<'a> Reader<'a> {
         let names = block.keywords.iter().map(|keyword| keyword.entry.name);
         let similar = self.diagnostics.suggest(&word.text, names);
         let help = match (similar, elsewhere.as_slice()) {
+            // Half of the tutorials have it in TCP_CHECK.
+            _ if word.text == "nb_get_retry" && block.find("retry").is_some() => Some("write retry".to_owned()),
             (_, [only]) => Some(format!("{} belongs in {}", word.text, describe_block(only))),
             (_, [first, rest @ ..]) => {
                 let more = rest.iter().take(3).map(|path| format!(" or {}", describe_block(path))).collect::<String>();

@@ -4,6 +4,7 @@
 
 mod basics;
 mod corpus;
+mod examples;
 mod hostile;
 mod keywords;
 mod kit;

@@ -259,7 +259,7 @@ fn a_group_must_be_of_its_services_family_and_may_have_both_only_through_tunnels
     let mixed = group(both, BASE, RS);
     says(&mixed, &[VS], 0);
     assert!(none(&mixed));
-    let tunnelled = group(&format!("{both}\nfwmark 3 inet6"), &tunnel, RS);
+    let tunnelled = group(&format!("{both}\nfwmark 3 inet6"), &tunnel, "real_server 192.0.2.2 {\n}");
     says(&tunnelled, &[], 0);
     assert_eq!(only(&tunnelled).group.len(), 3);
     let undecided = group(&format!("{both}\nfwmark 3"), &tunnel, RS);
@@ -276,7 +276,7 @@ fn marks_of_a_group_come_after_its_addresses_in_the_family_of_the_service() {
     let loaded = group(
         "fwmark 3\n2001:db8::1 80\nfwmark 4 inet6\n2001:db8::10-1f 80",
         &BASE.replace("NAT", "DR"),
-        "real_server 2001:db8::2 80 {\n}",
+        "real_server 2001:db8::2 {\n}",
     );
     says(&loaded, &[], 0);
     let shown: Vec<String> = only(&loaded)
@@ -334,6 +334,9 @@ fn ports_follow_the_service_unless_they_are_translated() {
     };
     assert_eq!(in_group(BASE, &[]), 80);
     assert_eq!(in_group(DIRECT, &[REAL]), 80, "its name keeps the port");
+    says(&group("192.0.2.1 80\nfwmark 3", DIRECT, RS), &[REAL], 5);
+    says(&group("192.0.2.1 80\nfwmark 3", BASE, RS), &[], 0);
+    says(&group("192.0.2.1 80\nfwmark 3", DIRECT, "real_server 192.0.2.2 {\n}"), &[], 0);
 }
 
 #[test]
@@ -686,7 +689,7 @@ fn udp_checks_send_and_want_bytes_some_of_which_may_be_any() {
     assert!(udp("require_reply", &[]).require_reply);
     let bad = udp("payload zz\nrequire_reply 1g", &[Code::BAD_WORD, Code::BAD_WORD]);
     assert_eq!((&*bad.payload, bad.require_reply, bad.reply.len()), (&*default.payload, true, 0));
-    assert_eq!(udp("min_reply_length 9\nmax_reply_length 3", &[Code::CHECKER]).reply_length, 9..=3);
+    assert!(udp("min_reply_length 9\nmax_reply_length 3", &[Code::CHECKER]).reply_length.is_empty());
     udp("min_reply_length 300", &[Code::CHECKER]);
 }
 

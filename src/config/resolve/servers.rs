@@ -438,7 +438,7 @@ impl Service<'_, '_> {
         if written == 0 || self.method(server) == Forwarding::Nat {
             return;
         }
-        let other = |line: &&GroupLine| matches!(line, GroupLine::Addresses(_, _, port) if *port != written);
+        let other = |line: &&GroupLine| !matches!(line, GroupLine::Addresses(_, _, port) if *port == written);
         let text = match self.service.key.value {
             ServiceKey::Address(..) if used == written => return,
             ServiceKey::Address(..) => {
@@ -446,7 +446,12 @@ impl Service<'_, '_> {
             }
             ServiceKey::Mark(_) => "for a firewall mark without NAT a server has no port; it is ignored".to_owned(),
             ServiceKey::Group(_) => match self.group.and_then(|group| group.entries.iter().find(other)) {
-                Some(_) => format!("without NAT the port of the group's addresses is used, not {written}"),
+                Some(GroupLine::Addresses(_, _, port)) => {
+                    format!("without NAT the port of the group's addresses is used, for some {port} and not {written}")
+                }
+                Some(GroupLine::Mark(..)) => {
+                    format!("for a firewall mark without NAT a server has no port; {written} is not used there")
+                }
                 None => return,
             },
         };
