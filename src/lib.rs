@@ -8,7 +8,7 @@
 //! | 1 text to model | [`config`] | files come through a trait |
 //! | 2 engines | [`track`] [`vrrp`] [`ipvs`] [`check`] [`supervise`] | `tracing::trace!`/`debug!` only |
 //! | 3 views | [`notify`] [`dump`] | engine state to text or values |
-//! | 4 hands | [`sys`] | the only floor with system calls, sockets and clocks |
+//! | 4 hands | [`sys`] [`probe`] | the only floor with system calls, sockets and clocks |
 //! | 5 processes | [`process`] [`cli`] | everything |
 
 pub mod addr;
@@ -29,6 +29,7 @@ pub mod vrrp;
 pub mod dump;
 pub mod notify;
 
+pub mod probe;
 pub mod sys;
 
 pub mod cli;

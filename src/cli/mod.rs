@@ -2,6 +2,7 @@
 
 mod client;
 mod config_test;
+mod genhash;
 pub mod getopt;
 pub mod options;
 mod try_;
@@ -29,7 +30,8 @@ fn dispatch(mut argv: Vec<OsString>) -> u8 {
     let program = argv.first().map_or("keepalived-rs".into(), |name| name.to_string_lossy().into_owned());
     let base = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
     if base == "genhash" {
-        return genhash();
+        signals::unblock();
+        return genhash::run(&program, &argv[1..]);
     }
     let word = argv.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     if word == "--child" && argv.len() > 2 {
@@ -43,6 +45,10 @@ fn dispatch(mut argv: Vec<OsString>) -> u8 {
             "reload" => return command(&argv, client::reload),
             "status" => return command(&argv, client::status),
             "cleanup" => return command(&argv, client::cleanup),
+            "genhash" => {
+                signals::unblock();
+                return genhash::run(&format!("{program} genhash"), &argv[2..]);
+            }
             "try" => {
                 signals::unblock();
                 return try_::run(&argv[2..]);
@@ -75,7 +81,10 @@ fn parse(words: &[OsString], program: &str) -> Result<Parsed, u8> {
             eprint!("{}", options::help(program));
             Err(0)
         }
-        (Some(Show::Genhash), _) => Err(genhash()),
+        (Some(Show::Genhash), _) => {
+            signals::unblock();
+            Err(genhash::run(&format!("{program} --genhash"), behind_genhash(words)))
+        }
         (None, Some(status)) => Err(status),
         (None, None) => Ok(parsed),
     }
@@ -99,9 +108,14 @@ fn run_child(kind: &str, argv: Vec<OsString>) -> u8 {
     child::run(kind, options::parse(&argv[1.min(argv.len())..]).options, argv)
 }
 
-fn genhash() -> u8 {
-    eprintln!("genhash is not built yet");
-    1
+/// The words that follow `-T` or `--genhash`: they are for genhash.
+fn behind_genhash(words: &[OsString]) -> &[OsString] {
+    let is_it = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.starts_with("--g") || (word.starts_with('-') && !word.starts_with("--") && word.ends_with('T'))
+    };
+    let at = words.iter().position(is_it).map_or(words.len(), |at| at + 1);
+    &words[at..]
 }
 
 /// The text of `--version`. Tools read the first line and the words after `Config options:`.

@@ -306,7 +306,7 @@ const HELP: &str = "\
   -r, --vrrp_pid=FILE          Use specified pidfile for VRRP child process
   -c, --checkers_pid=FILE      Use specified pidfile for checkers child process
   -b, --bfd_pid=FILE           Use specified pidfile for BFD child process
-  -T, --genhash                Enter into genhash utility mode (not built yet)
+  -T, --genhash                Enter into genhash utility mode
   -a, --address-monitoring     Report all address additions/deletions notified via netlink
   -x, --snmp                   Enable SNMP subsystem (not built yet)
   -A, --snmp-agent-socket=FILE Use the specified socket for master agent (not built yet)

@@ -1,0 +1,207 @@
+//! Sockets as a checker asks for them, and what connecting them can end in (`lvs.md` §5.0).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, SockaddrStorage, recv, recvfrom, setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout_at};
+
+use crate::check::io::{Reason, ReasonKind, Verdict};
+use crate::model::checker::Connection;
+use crate::probe::reason;
+
+/// Connects by `deadline`. An error is [`Verdict::Fail`], or [`Verdict::Local`] where the server was not asked.
+pub async fn tcp(to: &Connection, deadline: Instant) -> Result<TcpStream, Verdict> {
+    let stream = begin(to)?;
+    match timeout_at(deadline, stream.ready(Interest::WRITABLE)).await {
+        Err(_) => Err(Verdict::Fail(not_connected(to))),
+        Ok(Err(error)) => Err(local("cannot wait for the connection to", to, &error)),
+        // Only a socket that has an error, or is closed already, is "closed": the others need not be asked.
+        Ok(Ok(ready)) if ready.is_write_closed() => match stream.take_error() {
+            Ok(None) => Ok(stream),
+            Ok(Some(error)) | Err(error) => Err(Verdict::Fail(late(to, &error))),
+        },
+        Ok(Ok(_)) => Ok(stream),
+    }
+}
+
+/// Begins to connect.
+fn begin(to: &Connection) -> Result<TcpStream, Verdict> {
+    let socket = open(to, Type::STREAM, Some(Protocol::TCP))?;
+    match socket.connect(&to.target.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(immediate(to, &error)),
+        _ => {}
+    }
+    TcpStream::from_std(socket.into()).map_err(|error| local("cannot watch the socket for", to, &error))
+}
+
+/// A socket with everything that is configured, not yet connected.
+pub(super) fn open(to: &Connection, kind: Type, protocol: Option<Protocol>) -> Result<Socket, Verdict> {
+    let socket = Socket::new(Domain::for_address(to.target), kind.nonblocking().cloexec(), protocol);
+    let socket = socket.map_err(|error| local("no socket for", to, &error))?;
+    prepare(&socket, to).map_err(|(doing, error)| local(doing, to, &error))?;
+    Ok(socket)
+}
+
+fn prepare(socket: &Socket, to: &Connection) -> Result<(), (&'static str, io::Error)> {
+    if to.mark != 0 {
+        socket.set_mark(to.mark).map_err(|error| ("cannot set fwmark for", error))?;
+    }
+    if let Some(interface) = to.bind_interface {
+        let name = interface.as_str().as_bytes();
+        socket.bind_device(Some(name)).map_err(|error| ("cannot use bind_if for", error))?;
+    }
+    if to.bind_address.is_some() || to.bind_port.is_some() {
+        bind(socket, to).map_err(|error| ("cannot bind for", error))?;
+    }
+    Ok(())
+}
+
+fn bind(socket: &Socket, to: &Connection) -> io::Result<()> {
+    let address = to.bind_address.unwrap_or(match to.target {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    });
+    if to.bind_port.is_some() {
+        // The connection before this one may still be in TIME_WAIT.
+        socket.set_reuse_address(true)?;
+    } else {
+        // The port is chosen when the target is known: one port then serves many targets.
+        setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
+    }
+    socket.bind(&SocketAddr::new(address, to.bind_port.unwrap_or(0)).into())
+}
+
+/// What an error of connect() itself means: some say something about the server, the others about this machine.
+pub(super) fn immediate(to: &Connection, error: &io::Error) -> Verdict {
+    const ABOUT_THE_SERVER: [Errno; 8] = [
+        Errno::ENETUNREACH,
+        Errno::EHOSTUNREACH,
+        Errno::ECONNREFUSED,
+        Errno::EHOSTDOWN,
+        Errno::ENETDOWN,
+        Errno::ECONNRESET,
+        Errno::ECONNABORTED,
+        Errno::ETIMEDOUT,
+    ];
+    if ABOUT_THE_SERVER.contains(&errno(error)) {
+        Verdict::Fail(late(to, error))
+    } else {
+        local("cannot connect to", to, error)
+    }
+}
+
+/// Why there is no connection, as the socket says it.
+fn late(to: &Connection, error: &io::Error) -> Reason {
+    let kind = match kind(error) {
+        // What is called a reset later is no connection here.
+        ReasonKind::Reset => ReasonKind::Refused,
+        ReasonKind::Timeout => ReasonKind::ConnectTimeout,
+        ReasonKind::Read => ReasonKind::Unreachable,
+        kind => kind,
+    };
+    reason(kind, format_args!("{}: {}", to.target, text(error)))
+}
+
+/// Nothing came in time.
+pub(super) fn not_connected(to: &Connection) -> Reason {
+    reason(ReasonKind::ConnectTimeout, format_args!("{}: no connection within {:?}", to.target, to.timeout))
+}
+
+/// Trouble of this machine.
+pub(super) fn local(doing: &str, to: &Connection, error: &io::Error) -> Verdict {
+    Verdict::Local(reason(ReasonKind::Local, format_args!("{doing} {}: {}", to.target, text(error))))
+}
+
+/// What an error of an open conversation means.
+pub(super) fn broken(doing: &str, error: &io::Error) -> Reason {
+    let kind = match (kind(error), doing) {
+        (ReasonKind::Read, "write") => ReasonKind::Write,
+        (kind, _) => kind,
+    };
+    reason(kind, format_args!("{doing}: {}", text(error)))
+}
+
+/// The kind of an error of a socket.
+pub(super) fn kind(error: &io::Error) -> ReasonKind {
+    use Errno::*;
+    match errno(error) {
+        ECONNREFUSED => ReasonKind::Refused,
+        ECONNRESET | ECONNABORTED | EPIPE => ReasonKind::Reset,
+        ETIMEDOUT => ReasonKind::Timeout,
+        ENETUNREACH | EHOSTUNREACH | EHOSTDOWN | ENETDOWN | EACCES | ENOPROTOOPT | EPROTO | ENONET => {
+            ReasonKind::Unreachable
+        }
+        _ => ReasonKind::Read,
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// An error in the system's words, without Rust's addition.
+pub(super) fn text(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+/// A datagram socket that has sent one datagram to its target and hears of no other.
+pub(super) fn datagram(
+    to: &Connection,
+    kind: Type,
+    protocol: Option<Protocol>,
+    payload: &[u8],
+) -> Result<UdpSocket, Verdict> {
+    open(to, kind, protocol).and_then(|socket| send(socket, to, payload))
+}
+
+/// Connects a datagram socket and sends, before anybody waits for it: that saves a wake-up.
+pub(super) fn send(socket: Socket, to: &Connection, payload: &[u8]) -> Result<UdpSocket, Verdict> {
+    socket.connect(&to.target.into()).map_err(|error| immediate(to, &error))?;
+    socket.send(payload).map_err(|error| match kind(&error) {
+        ReasonKind::Read => {
+            let text = format_args!("write: {}", text(&error));
+            Verdict::Fail(reason(ReasonKind::Write, text))
+        }
+        _ => Verdict::Fail(late(to, &error)),
+    })?;
+    UdpSocket::from_std(socket.into()).map_err(|error| local("cannot watch the socket for", to, &error))
+}
+
+/// The next datagram, or error, of a connected socket.
+pub(super) async fn receive(socket: &UdpSocket, space: &mut [u8]) -> io::Result<usize> {
+    receive_by(socket, |socket| recv(socket, space, MsgFlags::empty())).await
+}
+
+/// The same, and who sent it: a socket for pings hears everybody.
+pub(super) async fn receive_from(socket: &UdpSocket, space: &mut [u8]) -> io::Result<(usize, Option<IpAddr>)> {
+    let (len, from) = receive_by(socket, |socket| recvfrom::<SockaddrStorage>(socket, space)).await?;
+    let from = from.and_then(|from| match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
+        (Some(v4), _) => Some(IpAddr::V4(v4.ip())),
+        (_, Some(v6)) => Some(IpAddr::V6(v6.ip())),
+        _ => None,
+    });
+    Ok((len, from))
+}
+
+/// Reads when there is something. An error alone does not make a socket readable.
+async fn receive_by<T>(socket: &UdpSocket, mut read: impl FnMut(RawFd) -> nix::Result<T>) -> io::Result<T> {
+    const EITHER: Interest = Interest::READABLE.add(Interest::ERROR);
+    loop {
+        // Somebody who sends without pause shall not keep others waiting.
+        tokio::task::coop::consume_budget().await;
+        socket.ready(EITHER).await?;
+        match socket.try_io(EITHER, || read(socket.as_raw_fd()).map_err(io::Error::from)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            ended => return ended,
+        }
+    }
+}
