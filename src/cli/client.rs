@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::options::Parsed;
 use crate::model::Global;
 use crate::process::configuration::{self, Origin};
-use crate::process::ipc::{CONTROL_VERSION, DaemonStatus, InstanceStatus, Order, Reply, Request};
+use crate::process::ipc::{CONTROL_VERSION, DaemonStatus, InstanceStatus, Order, Reply, Request, VirtualServerStatus};
 use crate::process::options::Options;
 use crate::process::paths::{Names, STATE_DIRECTORY};
 use crate::process::record;
@@ -154,6 +154,28 @@ fn describe(status: &DaemonStatus) -> String {
             late.count, late.p50_micros, late.p99_micros, late.p999_micros, late.max_micros
         );
         text += &format!("{}\n", counts(&vrrp.counters));
+    }
+    if let Some(checker) = &status.checker {
+        checker.virtual_servers.iter().for_each(|service| text += &describe_service(service));
+        text += &format!("{}\n", counts(&checker.counters));
+    }
+    text
+}
+
+fn describe_service(service: &VirtualServerStatus) -> String {
+    let state = if service.quorum_up { "UP" } else { "DOWN" };
+    let mut text = format!("{}: {state}", service.name);
+    if service.sorry_serves {
+        text += ", the sorry server serves";
+    }
+    if service.suspended {
+        text += ", its address is not here: no checks";
+    }
+    text.push('\n');
+    for server in &service.real_servers {
+        let state = if server.alive { "UP" } else { "DOWN" };
+        text += &format!("  {}: {state}, weight {}\n", server.name, server.weight);
+        server.troubles.iter().for_each(|trouble| text += &format!("    {trouble}\n"));
     }
     text
 }

@@ -122,7 +122,8 @@ fn checker(vs: &str, rs: &str, checker: &Checker, what: &CheckerEvent) -> String
 }
 
 /// The name of the check in sentences.
-const fn kind(probe: &Probe) -> &'static str {
+/// What a checker is called in log lines.
+pub const fn kind(probe: &Probe) -> &'static str {
     match probe {
         Probe::Tcp(_) => "TCP_CHECK",
         Probe::Http(Http { tls: false, .. }) => "HTTP_CHECK",

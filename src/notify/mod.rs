@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod fifo;
+pub mod ipvs;
 pub mod letter;
 pub mod mail;
 pub mod report;

@@ -6,6 +6,7 @@ use std::io;
 use tracing::{error, info};
 
 use crate::model::Config;
+use crate::process::checker;
 use crate::process::configuration;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::link::Link;
@@ -81,11 +82,13 @@ fn live(child: Child) -> u8 {
     let result = match child.kind {
         Kind::Vrrp => vrrp::run(child),
         // A runtime of one thread: everything in the loop happens in one order.
-        Kind::Checker | Kind::Bfd => tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .and_then(|runtime| runtime.block_on(idle(child))),
+        Kind::Checker | Kind::Bfd => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+            runtime.and_then(|runtime| match child.kind {
+                Kind::Checker => runtime.block_on(checker::run(child)),
+                _ => runtime.block_on(idle(child)),
+            })
+        }
     };
     result.unwrap_or_else(|error| {
         error!("{error}");

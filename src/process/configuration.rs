@@ -90,6 +90,18 @@ pub fn read_bundle(bundle: OwnedFd, options: &Options) -> io::Result<Loaded> {
     Ok(config::load(&mut files, &options.config_file, &load_options(options, &origin), &host))
 }
 
+/// A configuration to change to, or why there is none.
+pub type Load = Result<Config, String>;
+
+/// Reads what the parent has read for a reload.
+pub fn load_bundle(bundle: OwnedFd, options: &Options) -> Load {
+    let loaded = read_bundle(bundle, options).map_err(|error| format!("cannot read the configuration: {error}"))?;
+    match loaded.diagnostics.start_status() {
+        None => Ok(loaded.config),
+        Some(_) => Err(finding_lines(&loaded).pop().unwrap_or_default()),
+    }
+}
+
 fn load_options(options: &Options, origin: &Origin) -> LoadOptions {
     LoadOptions {
         config_id: options.config_id.clone(),

@@ -22,8 +22,10 @@ pub enum FromChild {
     Ready,
     /// The answer to [`ToChild::Reload`]: what changed, or why nothing did.
     Reloaded(Result<Vec<String>, String>),
-    /// The answer to [`ToChild::Status`].
+    /// The VRRP child's answer to [`ToChild::Status`].
     Status(Box<VrrpStatus>),
+    /// The checker child's answer to [`ToChild::Status`].
+    CheckerStatus(Box<CheckerStatus>),
     /// How many instances are in which state, whenever that changes.
     Summary(Summary),
     /// SIGHUP came to the child instead of the parent.
@@ -64,6 +66,43 @@ pub struct VrrpStatus {
     pub lateness: Lateness,
     /// Anything counted, by name: events lost by the kernel, addresses restored...
     pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// What the checker child says of itself.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CheckerStatus {
+    /// In configuration order.
+    pub virtual_servers: Vec<VirtualServerStatus>,
+    /// Anything counted, by name: probes, requests to the kernel, repairs, mails...
+    pub counters: std::collections::BTreeMap<String, u64>,
+}
+
+/// One virtual server.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct VirtualServerStatus {
+    /// As log lines name it.
+    pub name: String,
+    /// Enough of its servers are alive.
+    pub quorum_up: bool,
+    /// Its sorry server serves.
+    pub sorry_serves: bool,
+    /// `ha_suspend`: its address is not on this machine.
+    pub suspended: bool,
+    /// In configuration order.
+    pub real_servers: Vec<RealServerStatus>,
+}
+
+/// One real server.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RealServerStatus {
+    /// As log lines name it.
+    pub name: String,
+    /// All its checkers succeed.
+    pub alive: bool,
+    /// In force.
+    pub weight: u32,
+    /// Its checkers that do not succeed, and why.
+    pub troubles: Vec<String>,
 }
 
 /// One instance.
@@ -202,4 +241,7 @@ pub struct DaemonStatus {
     pub children: Vec<(String, Option<i32>, u64)>,
     /// What the VRRP child says; none where it does not run or did not answer.
     pub vrrp: Option<Box<VrrpStatus>>,
+    /// What the checker child says; none where it does not run or did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checker: Option<Box<CheckerStatus>>,
 }

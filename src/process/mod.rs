@@ -1,5 +1,6 @@
 //! The processes: the parent and its children.
 
+mod checker;
 pub mod child;
 pub mod configuration;
 mod fifos;

@@ -72,7 +72,7 @@ struct Parent {
     reloads: (u64, u64),
     last_refusal: Option<String>,
     orders: mpsc::Receiver<(Order, oneshot::Sender<Reply>)>,
-    status_waiting: Vec<(Instant, oneshot::Sender<Reply>)>,
+    status_round: Option<control::StatusRound>,
     summary: Summary,
     began: Instant,
     is_complete: bool,
@@ -119,7 +119,7 @@ impl Parent {
             reloads: (0, 0),
             last_refusal: None,
             orders,
-            status_waiting: Vec::new(),
+            status_round: None,
             summary: Summary::default(),
             began: clock::now(),
             is_complete: false,
@@ -209,7 +209,7 @@ impl Parent {
         let watches = self.slots.iter().filter_map(watch).filter(|_| self.stopping.is_none());
         let stop = self.stopping.as_ref().and_then(|stopping| stopping.kill_at);
         let reload = self.reloading.as_ref().map(|reloading| reloading.deadline);
-        let status = self.status_waiting.iter().map(|(at, _)| *at).min();
+        let status = self.status_round.as_ref().map(|round| round.deadline);
         let timed = self.timed.wait().map(|wait| clock::now() + wait);
         lives.chain(watches).chain(stop).chain(reload).chain(status).chain(timed).min()
     }
@@ -377,7 +377,8 @@ impl Parent {
                 self.check_complete();
             }
             FromChild::Reloaded(answer) => self.reload_answer(i, answer),
-            FromChild::Status(status) => self.answer_status(Some(status)),
+            FromChild::Status(status) => self.status_answer(Some(status), None),
+            FromChild::CheckerStatus(status) => self.status_answer(None, Some(status)),
             FromChild::Summary(summary) => {
                 self.summary = summary;
                 if self.is_complete && self.stopping.is_none() {

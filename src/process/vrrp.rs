@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use crate::addr::{Cidr, IfIndex};
 use crate::model::{Config, Vrrp};
 use crate::process::child::{Child, NO_PERMISSION};
+use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::paths;
 use crate::process::record::{self, Record};
@@ -124,7 +125,7 @@ struct Process {
     writer: Option<Writer>,
     record: Record,
     /// Configurations that a thread has read.
-    loads: (Sender<reload::Load>, Mailbox<reload::Load>),
+    loads: (Sender<Load>, Mailbox<Load>),
     config: Config,
     options: crate::process::options::Options,
     names: paths::Names,

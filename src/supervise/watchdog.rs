@@ -2,11 +2,9 @@
 
 use crate::time::{Duration, Instant};
 
-/// From one look to the next.
-pub const INTERVAL: Duration = Duration::from_secs(4);
-/// A look that comes this late says that the parent itself was stopped, or the whole machine: then everybody gets a new
-/// chance.
-const OVERSLEPT: Duration = Duration::from_secs(6);
+/// A look that comes so much later than the interval says that the parent itself was stopped, or the whole machine: then
+/// everybody gets a new chance.
+const OVERSLEPT: f64 = 1.5;
 
 /// What a look leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +20,8 @@ pub enum Verdict {
 /// The watch over one child.
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
+    /// From one look to the next; a frozen child is found within three.
+    interval: Duration,
     seen: u64,
     looked: Instant,
     asked: bool,
@@ -29,13 +29,13 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// Begins a watch.
-    pub const fn new(now: Instant) -> Self {
-        Self { seen: 0, looked: now, asked: false }
+    pub const fn new(interval: Duration, now: Instant) -> Self {
+        Self { interval, seen: 0, looked: now, asked: false }
     }
 
     /// When to look.
     pub fn deadline(&self) -> Instant {
-        self.looked + INTERVAL
+        self.looked + self.interval
     }
 
     /// Looks at how far the child has counted.
@@ -43,10 +43,10 @@ impl Watchdog {
         if now < self.deadline() {
             return Verdict::Fine;
         }
-        let overslept = now.since(self.looked) >= OVERSLEPT;
+        let overslept = now.since(self.looked) >= self.interval.mul_f64(OVERSLEPT);
         let moved = count != self.seen;
         let was_asked = self.asked;
-        *self = Self { seen: count, looked: now, asked: !moved };
+        *self = Self { seen: count, looked: now, asked: !moved, ..*self };
         match (moved, was_asked && !overslept) {
             (true, _) => Verdict::Fine,
             (false, false) => Verdict::Ask,
@@ -60,9 +60,10 @@ mod tests {
     use super::*;
 
     const START: Instant = Instant::ZERO;
+    const INTERVAL: Duration = Duration::from_secs(4);
 
     fn looks(counts: &[u64]) -> Vec<Verdict> {
-        let mut watchdog = Watchdog::new(START);
+        let mut watchdog = Watchdog::new(INTERVAL, START);
         let times = (1..).map(|i| START + INTERVAL * i);
         counts.iter().zip(times).map(|(&count, now)| watchdog.look(count, now)).collect()
     }
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn after_a_stop_of_everything_nobody_is_blamed() {
-        let mut watchdog = Watchdog::new(START);
+        let mut watchdog = Watchdog::new(INTERVAL, START);
         assert_eq!(watchdog.look(0, START + INTERVAL), Verdict::Ask);
         let much_later = START + Duration::from_secs(60);
         assert_eq!(watchdog.look(0, much_later), Verdict::Ask);
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_look_before_its_time_says_nothing() {
-        let mut watchdog = Watchdog::new(START);
+        let mut watchdog = Watchdog::new(INTERVAL, START);
         assert_eq!(watchdog.look(0, START + Duration::from_secs(1)), Verdict::Fine);
         assert_eq!(watchdog.deadline(), START + INTERVAL);
     }

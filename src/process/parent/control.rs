@@ -7,7 +7,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
-use crate::process::ipc::{CONTROL_VERSION, DaemonStatus, Order, Reply, Request, ToChild, VrrpStatus};
+use crate::process::ipc::{CONTROL_VERSION, CheckerStatus, DaemonStatus, Order, Reply, Request, ToChild, VrrpStatus};
 use crate::supervise::child::Kind;
 use crate::sys::{clock, control};
 use crate::time::{Duration, Instant};
@@ -95,35 +95,59 @@ async fn write(stream: &mut UnixStream, reply: &Reply) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
+/// Clients that wait for the children's answers, which come one by one.
+pub(super) struct StatusRound {
+    /// When those that have not answered are left out.
+    pub(super) deadline: Instant,
+    replies: Vec<oneshot::Sender<Reply>>,
+    missing: Vec<Kind>,
+    vrrp: Option<Box<VrrpStatus>>,
+    checker: Option<Box<CheckerStatus>>,
+}
+
 impl Parent {
     pub(super) fn ask_for_status(&mut self, reply: oneshot::Sender<Reply>) {
-        let vrrp = self.slots.iter_mut().find(|slot| slot.kind == Kind::Vrrp);
-        match vrrp.and_then(|slot| slot.link.as_mut()) {
-            Some(link) => {
+        if let Some(round) = &mut self.status_round {
+            round.replies.push(reply);
+            return;
+        }
+        let mut missing = Vec::new();
+        for slot in self.slots.iter_mut().filter(|slot| slot.kind != Kind::Bfd && slot.is_ready) {
+            if let Some(link) = &mut slot.link {
                 link.send(&ToChild::Status);
-                self.status_waiting.push((clock::now() + STATUS_PATIENCE, reply));
-            }
-            None => {
-                let _ = reply.send(self.status(None, vec![]));
+                missing.push(slot.kind);
             }
         }
+        let deadline = clock::now() + STATUS_PATIENCE;
+        self.status_round = Some(StatusRound { deadline, replies: vec![reply], missing, vrrp: None, checker: None });
+        self.check_status(clock::now());
     }
 
-    pub(super) fn answer_status(&mut self, vrrp: Option<Box<VrrpStatus>>) {
-        for (_, reply) in std::mem::take(&mut self.status_waiting) {
-            let _ = reply.send(self.status(vrrp.clone(), vec![]));
+    /// One child has answered.
+    pub(super) fn status_answer(&mut self, vrrp: Option<Box<VrrpStatus>>, checker: Option<Box<CheckerStatus>>) {
+        if let Some(round) = &mut self.status_round {
+            round.missing.retain(|kind| match kind {
+                Kind::Vrrp => vrrp.is_none(),
+                _ => checker.is_none(),
+            });
+            round.vrrp = vrrp.or(round.vrrp.take());
+            round.checker = checker.or(round.checker.take());
         }
+        self.check_status(clock::now());
     }
 
     pub(super) fn check_status(&mut self, now: Instant) {
-        let (late, waiting) = std::mem::take(&mut self.status_waiting).into_iter().partition(|(at, _)| now >= *at);
-        self.status_waiting = waiting;
-        for (_, reply) in late {
-            let _: Result<_, _> = reply.send(self.status(None, vec!["the VRRP process does not answer".into()]));
+        let is_over = |round: &StatusRound| round.missing.is_empty() || now >= round.deadline;
+        if let Some(round) = self.status_round.take_if(|round| is_over(round)) {
+            let silent = |kind: &Kind| format!("the {} process does not answer", kind.log_name());
+            let reply = self.status(round.vrrp, round.checker, round.missing.iter().map(silent).collect());
+            for client in round.replies {
+                let _ = client.send(reply.clone());
+            }
         }
     }
 
-    fn status(&self, vrrp: Option<Box<VrrpStatus>>, lines: Vec<String>) -> Reply {
+    fn status(&self, vrrp: Option<Box<VrrpStatus>>, checker: Option<Box<CheckerStatus>>, lines: Vec<String>) -> Reply {
         let child = |slot: &super::Slot| {
             let restarts = slot.starts.saturating_sub(1);
             (slot.kind.word().to_owned(), slot.pid.map(nix::unistd::Pid::as_raw), restarts)
@@ -138,6 +162,7 @@ impl Parent {
             last_refusal: self.last_refusal.clone(),
             children: wanted.map(child).collect(),
             vrrp,
+            checker,
         };
         Reply { status: Some(status), ..answer(true, lines) }
     }

@@ -17,7 +17,7 @@ use crate::sys::heartbeat::Heartbeat;
 use crate::sys::log::ROLE;
 use crate::sys::pidfile::PidFile;
 use crate::sys::{clock, daemon, reexec};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A child, running or not.
 pub(super) struct Slot {
@@ -80,8 +80,8 @@ impl Slot {
         let (heartbeat, beats) = Heartbeat::new()?;
         let pid = reexec::start(&arg0, &arguments, vec![theirs, bundle.try_clone()?, beats])?;
         self.link = Some(link);
-        // The others have no loop to freeze yet.
-        self.watch = (self.kind == Kind::Vrrp).then(|| (heartbeat, Watchdog::new(clock::now())));
+        // The BFD process has no loop to freeze yet.
+        self.watch = (self.kind != Kind::Bfd).then(|| (heartbeat, Watchdog::new(looks(self.kind), clock::now())));
         self.is_ready = false;
         Ok(pid)
     }
@@ -104,7 +104,7 @@ impl Slot {
         let (Some((heartbeat, watchdog)), Some(pid)) = (&mut self.watch, self.pid) else { return };
         if !self.is_ready {
             // Reading a large configuration takes its time.
-            *watchdog = Watchdog::new(now);
+            *watchdog = Watchdog::new(looks(self.kind), now);
             return;
         }
         match watchdog.look(heartbeat.count(), now) {
@@ -121,5 +121,15 @@ impl Slot {
                 self.signal(nix::libc::SIGKILL);
             }
         }
+    }
+}
+
+/// How often a child is looked at.
+const fn looks(kind: Kind) -> Duration {
+    match kind {
+        // Killing it moves addresses.
+        Kind::Vrrp => Duration::from_secs(4),
+        // Servers that die meanwhile stay in the table; a new process goes on where it was.
+        Kind::Checker | Kind::Bfd => Duration::from_millis(1_600),
     }
 }

@@ -1,21 +1,15 @@
 //! A reload in the VRRP process: a thread reads what the parent has read, the loop takes it over in one step.
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::{Process, allow_open_files};
 use crate::model::Config;
-use crate::process::configuration;
+use crate::process::configuration::{self, Load};
 use crate::process::ipc::FromChild;
-use crate::process::options::Options;
 use crate::sys::{clock, memory, schedule};
 use crate::vrrp::io::Input;
-
-/// A configuration that was read, or why not.
-pub(super) type Load = Result<Config, String>;
 
 impl Process {
     pub(super) fn begin_reload(&mut self) {
@@ -28,7 +22,7 @@ impl Process {
         let thread = std::thread::Builder::new().name("reload".into());
         let started = thread.spawn(move || {
             schedule::ordinary();
-            sender.send(load(bundle, &options));
+            sender.send(configuration::load_bundle(bundle, &options));
             memory::give_back();
         });
         if let Err(error) = started {
@@ -63,14 +57,5 @@ impl Process {
         self.perform_all();
         self.tell_states();
         self.roles_changed = true;
-    }
-}
-
-fn load(bundle: OwnedFd, options: &Options) -> Load {
-    let loaded = configuration::read_bundle(bundle, options);
-    let loaded = loaded.map_err(|error: io::Error| format!("cannot read the configuration: {error}"))?;
-    match loaded.diagnostics.start_status() {
-        None => Ok(loaded.config),
-        Some(_) => Err(configuration::finding_lines(&loaded).pop().unwrap_or_default()),
     }
 }

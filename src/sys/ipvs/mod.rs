@@ -2,15 +2,18 @@
 //!
 //! The loop of the checkers only says what is wanted; [`crate::ipvs::Keeper`] knows what that takes, and the thread
 //! asks the kernel for it, as many requests at a time as wait. What happens comes back as [`Event`]s.
+#![allow(unsafe_code)]
 
 mod kernel;
 mod stand_in;
 mod worker;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+
+use tokio::io::unix::AsyncFd;
 
 use super::mailbox::{Mailbox, Sender, mailbox};
 use crate::ipvs::keeper::Answer;
@@ -142,6 +145,12 @@ impl IpvsEvents {
         self.events.try_next()
     }
 
+    /// Within a runtime: readable when an event may wait.
+    pub fn watch(self) -> io::Result<AsyncFd<Self>> {
+        // SAFETY: its descriptor is that of its mailbox's bell from first to last.
+        Ok(unsafe { AsyncFd::register(self) }?)
+    }
+
     /// The thread has ended; nothing will come any more.
     pub const fn is_closed(&self) -> bool {
         self.events.is_closed()
@@ -152,5 +161,11 @@ impl IpvsEvents {
 impl AsFd for IpvsEvents {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.events.as_fd()
+    }
+}
+
+impl AsRawFd for IpvsEvents {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }

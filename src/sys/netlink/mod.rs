@@ -3,6 +3,7 @@
 //! Sending an rtnetlink request waits for the kernel's rtnl lock, which others hold for milliseconds, so the loop that
 //! sends adverts only hands orders over. The thread sends address changes together, matches the answers, sends the
 //! announcements whose addresses are there, and tells what happened as [`Event`]s.
+#![allow(unsafe_code)]
 
 pub(super) mod message;
 mod monitor;
@@ -12,10 +13,12 @@ mod worker;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+
+use tokio::io::unix::AsyncFd;
 
 use super::mailbox::{Mailbox, Sender, mailbox};
 use crate::addr::{Cidr, IfIndex};
@@ -148,6 +151,12 @@ impl KernelEvents {
         self.ready.pop_front()
     }
 
+    /// Within a runtime: readable when an event may wait.
+    pub fn watch(self) -> io::Result<AsyncFd<Self>> {
+        // SAFETY: its descriptor is that of its mailbox's bell from first to last.
+        Ok(unsafe { AsyncFd::register(self) }?)
+    }
+
     /// The thread has ended; nothing will come any more.
     pub const fn is_closed(&self) -> bool {
         self.batches.is_closed()
@@ -158,5 +167,11 @@ impl KernelEvents {
 impl AsFd for KernelEvents {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.batches.as_fd()
+    }
+}
+
+impl AsRawFd for KernelEvents {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }

@@ -1,0 +1,85 @@
+//! What the process shows of itself: log lines, status, dumps.
+
+use tracing::{debug, error, info, warn};
+
+use super::Process;
+use crate::check::names;
+use crate::check::report::Event;
+use crate::check::view::{CheckerView, VirtualServerView};
+use crate::ipvs;
+use crate::model::VirtualServer;
+use crate::notify::checks;
+use crate::notify::report::{Level, Line};
+use crate::process::ipc::{CheckerStatus, RealServerStatus, VirtualServerStatus};
+
+/// Logs what the engine reports.
+pub(super) fn log(event: &Event) {
+    write(checks::line(event));
+}
+
+/// Logs what keeping the table finds.
+pub(super) fn log_table(event: &ipvs::report::Event) {
+    write(crate::notify::ipvs::line(event));
+}
+
+fn write(line: Line) {
+    let Line { level, detail_only, text } = line;
+    match level {
+        _ if detail_only => debug!("{text}"),
+        Level::Error => error!("{text}"),
+        Level::Warning => warn!("{text}"),
+        Level::Info => info!("{text}"),
+    }
+}
+
+impl Process {
+    pub(super) fn status(&self) -> CheckerStatus {
+        let (sent, lost) = self.notices.mails();
+        let (table, totals) = (self.ipvs.counters(), self.node.totals());
+        let rows = [
+            ("virtual_servers", totals.virtual_servers as u64),
+            ("quorum_up", totals.quorum_up as u64),
+            ("real_servers", totals.real_servers as u64),
+            ("alive", totals.alive as u64),
+            ("checkers", totals.checkers as u64),
+            ("failing", totals.failing as u64),
+            ("probing", totals.probing as u64),
+            ("ipvs_requests", table.requests),
+            ("ipvs_failures", table.failures),
+            ("ipvs_unanswered", table.unanswered),
+            ("ipvs_compared", table.compared),
+            ("ipvs_repaired", table.repaired),
+            ("mails_sent", sent),
+            ("mails_lost", lost),
+        ];
+        CheckerStatus {
+            virtual_servers: self.node.views().map(|view| virtual_server(&view)).collect(),
+            counters: rows.map(|(name, count)| (name.to_owned(), count)).into(),
+        }
+    }
+}
+
+fn virtual_server(view: &VirtualServerView<'_>) -> VirtualServerStatus {
+    let server = |server: &crate::check::view::RealServerView<'_>| RealServerStatus {
+        name: names::real_server(view.config, server.config).to_string(),
+        alive: server.alive,
+        weight: server.weight,
+        troubles: server.checkers.iter().filter(|checker| !checker.is_up).map(trouble).collect(),
+    };
+    let config: &VirtualServer = view.config;
+    VirtualServerStatus {
+        name: names::virtual_server(config).to_string(),
+        quorum_up: view.quorum_up,
+        sorry_serves: view.sorry_serves,
+        suspended: view.suspended,
+        real_servers: view.real_servers.iter().map(server).collect(),
+    }
+}
+
+fn trouble(checker: &CheckerView<'_>) -> String {
+    let name = checks::kind(&checker.config.probe);
+    match checker.reason {
+        Some(reason) => format!("{name}: {}", reason.detail),
+        None => format!("{name}: not yet asked"),
+    }
+}
