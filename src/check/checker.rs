@@ -29,6 +29,8 @@ pub(crate) struct Checker {
     pub(crate) reason: Option<Reason>,
     /// MISC: last exit status.
     pub(crate) last_status: Option<u8>,
+    /// MISC: the weight that the script asks for, where it does.
+    asked_weight: Option<u8>,
     /// Probes that came to an end.
     pub(crate) probes: u64,
     /// Those of them that failed.
@@ -71,6 +73,7 @@ impl Checker {
             url_failed: false,
             reason: None,
             last_status: None,
+            asked_weight: None,
             probes: 0,
             failures: 0,
         };
@@ -148,15 +151,22 @@ impl Checker {
 
     fn exited(&mut self, status: u8, weight: u32) -> Option<Reason> {
         self.last_status = Some(status);
-        match dynamic_contribution(&self.config, status, weight) {
-            Some(contribution) => {
-                self.contribution = contribution;
-                None
+        let is_dynamic = matches!(&self.config.probe, Probe::Misc(misc) if misc.dynamic);
+        self.asked_weight = match status {
+            0 => None,
+            2.. if is_dynamic => Some(status - 2),
+            _ => {
+                let detail = format!("exited with status {status}").into();
+                return Some(Reason { kind: ReasonKind::Exited(status), detail });
             }
-            None => {
-                Some(Reason { kind: ReasonKind::Exited(status), detail: format!("exited with status {status}").into() })
-            }
-        }
+        };
+        self.contribution = self.dynamic_contribution(weight);
+        None
+    }
+
+    /// What the script adds to the weight of a server of this configured weight.
+    fn dynamic_contribution(&self, weight: u32) -> i64 {
+        self.asked_weight.map_or(0, |asked| i64::from(asked) - i64::from(weight))
     }
 
     /// This machine could not ask: said once, and no verdict.
@@ -227,7 +237,7 @@ impl Checker {
         }
         events.push(CheckerEvent::Down { reason, first: !self.has_run });
         self.url_failed = matches!(self.config.probe, Probe::Http(_));
-        self.contribution = 0;
+        (self.contribution, self.asked_weight) = (0, None);
         Conclusion { events, verdict: Some(false), ..Self::nothing(self.pause_while_down()) }
     }
 
@@ -255,21 +265,8 @@ impl Checker {
         self.reason.clone_from(&old.reason);
         self.last_status = old.last_status;
         (self.probes, self.failures) = (old.probes, old.failures);
-        if self.is_up
-            && let Some(status) = self.last_status
-        {
-            self.contribution = dynamic_contribution(&self.config, status, weight).unwrap_or(0);
-        }
-    }
-}
-
-/// What an exit status adds to the weight of a server of this configured weight; none where it is a failure.
-fn dynamic_contribution(config: &model::Checker, status: u8, weight: u32) -> Option<i64> {
-    let is_dynamic = matches!(&config.probe, Probe::Misc(misc) if misc.dynamic);
-    match status {
-        0 => Some(0),
-        2.. if is_dynamic => Some(i64::from(status) - 2 - i64::from(weight)),
-        _ => None,
+        self.asked_weight = old.asked_weight;
+        self.contribution = self.dynamic_contribution(weight);
     }
 }
 
