@@ -6,59 +6,67 @@ use crate::lan::{Kind, Lan, Router, now};
 use crate::table::{Goal, Table};
 use crate::{Extent, cpu, many, master};
 
-/// One LAN on which `kind` is MASTER and the other daemon hears it.
+/// One LAN with a MASTER and two BACKUPs, one of each kind, that hear the very same adverts.
 struct Side {
     lan: Lan,
     sender: Router,
-    receiver: Router,
+    receivers: [Router; 2],
+}
+
+/// Processor time per advert, in microseconds.
+#[derive(Clone, Copy)]
+struct PerAdvert {
+    sent: f64,
+    /// By ours, and by theirs.
+    received: [f64; 2],
 }
 
 impl Side {
     fn start(sender: Kind, instances: u8, interval: f64) -> Self {
-        let lan = Lan::new(2);
-        let other = if sender == Kind::Ours { Kind::Debian } else { Kind::Ours };
-        let router = master(&lan, 'a', sender, instances, interval);
-        let receiver = lan.start('b', other, &many(instances, 100, interval, ""));
-        let last = format!("(V{instances}) Entering BACKUP STATE");
-        lan.wait_line('b', &last, Duration::ZERO);
-        Self { lan, sender: router, receiver }
+        let lan = Lan::new(3);
+        let sender = master(&lan, 'a', sender, instances, interval);
+        let receivers = [('b', Kind::Ours), ('c', Kind::Debian)].map(|(host, kind)| {
+            let router = lan.start(host, kind, &many(instances, 100, interval, ""));
+            lan.wait_line(host, &format!("(V{instances}) Entering BACKUP STATE"), Duration::ZERO);
+            router
+        });
+        Self { lan, sender, receivers }
+    }
+
+    fn measure(&self, time: Duration) -> PerAdvert {
+        let routers = [&self.sender, &self.receivers[0], &self.receivers[1]];
+        let before = routers.map(cpu);
+        let begun = now();
+        self.lan.pass(time);
+        let used = routers.map(cpu);
+        let ended = now();
+        let is_counted = |at: Duration| at >= begun && at < ended;
+        let adverts = self.lan.seen(|seen| seen.adverts().filter(|(f, _)| f.from == 'a' && is_counted(f.at)).count());
+        let each = |i: usize| (used[i] - before[i]).as_secs_f64() * 1e6 / adverts.max(1) as f64;
+        PerAdvert { sent: each(0), received: [each(1), each(2)] }
     }
 }
 
-/// Processor time per advert, in microseconds, over some time: sent and received.
-fn per_advert(side: &Side, time: Duration) -> (f64, f64) {
-    let (sent, received) = (cpu(&side.sender), cpu(&side.receiver));
-    let begun = now();
-    side.lan.pass(time);
-    let (sent, received) = (cpu(&side.sender) - sent, cpu(&side.receiver) - received);
-    let adverts = side.lan.seen(|seen| seen.adverts().filter(|(f, _)| f.from == 'a' && f.at >= begun).count());
-    let each = |used: Duration| used.as_secs_f64() * 1e6 / adverts.max(1) as f64;
-    (each(sent), each(received))
-}
-
+/// Both daemons as MASTER, each with both as BACKUPs, at the same time on two LANs.
 pub(crate) fn adverts(extent: Extent, table: &mut Table) {
     for interval in [1.0, 0.1] {
         for instances in [1, 50, 250] {
             let time = if interval < 1.0 || instances > 1 { extent.pick(10, 3) } else { extent.pick(40, 5) };
-            let time = Duration::from_secs(time);
-            let ((our_send, their_receive), (their_send, our_receive)) = std::thread::scope(|scope| {
-                let ours = scope.spawn(|| {
-                    let side = Side::start(Kind::Ours, instances, interval);
-                    // What follows a takeover, a second burst for one, is not what an advert costs.
-                    side.lan.pass(Duration::from_secs(6));
-                    per_advert(&side, time)
-                });
-                let theirs = scope.spawn(|| {
-                    let side = Side::start(Kind::Debian, instances, interval);
-                    side.lan.pass(Duration::from_secs(6));
-                    per_advert(&side, time)
-                });
+            let measure = |kind| {
+                let side = Side::start(kind, instances, interval);
+                // What follows a takeover, a second burst for one, is not what an advert costs.
+                side.lan.pass(Duration::from_secs(6));
+                side.measure(Duration::from_secs(time))
+            };
+            let (ours, theirs) = std::thread::scope(|scope| {
+                let [ours, theirs] = [Kind::Ours, Kind::Debian].map(|kind| scope.spawn(move || measure(kind)));
                 (ours.join().unwrap(), theirs.join().unwrap())
             });
             let goal = Goal::Ratio(if instances >= 50 { 0.5 } else { 1.0 });
-            let what = |verb: &str| format!("CPU per advert {verb}, {instances} instances at {interval} s");
-            table.row(&what("sent"), "µs", our_send, Some(their_send), goal);
-            table.row(&what("received"), "µs", our_receive, Some(their_receive), goal);
+            let what = |verb: &str| format!("CPU per advert {verb}, {instances} × {interval} s");
+            table.row(&what("sent"), "µs", ours.sent, Some(theirs.sent), goal);
+            table.row(&what("heard from ours"), "µs", ours.received[0], Some(ours.received[1]), goal);
+            table.row(&what("heard from theirs"), "µs", theirs.received[0], Some(theirs.received[1]), goal);
         }
     }
 }

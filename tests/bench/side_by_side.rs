@@ -15,6 +15,7 @@ mod cost;
 mod disturbed;
 mod files;
 mod punctual;
+mod repair;
 mod table;
 
 use std::time::Duration;
@@ -46,7 +47,7 @@ fn main() {
         return;
     }
     let mut table = Table::new();
-    let measurements: [(&str, Measure); 8] = [
+    let measurements: [(&str, Measure); 10] = [
         ("adverts", cost::adverts),
         ("memory", cost::memory),
         ("parse", files::parse),
@@ -55,6 +56,8 @@ fn main() {
         ("takeover-250", punctual::takeover_of_many),
         ("busy", punctual::busy_core),
         ("disturbed", disturbed::all),
+        ("restore", repair::restore),
+        ("heal", repair::heal),
     ];
     for (name, measure) in measurements {
         if names.is_empty() || names.iter().any(|n| *n == name) {
