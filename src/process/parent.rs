@@ -27,6 +27,7 @@ use crate::sys::log::ROLE;
 use crate::sys::notify_socket::ServiceManager;
 use crate::sys::signals::{Signal, Signals, description};
 use crate::sys::spawn::Program;
+use crate::sys::timer::Deadline;
 use crate::sys::{clock, daemon, files, log, memory, namespace, spawn};
 use crate::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub fn run(start: Start, read: Read) -> u8 {
 struct Parent {
     start: Start,
     signals: AsyncFd<Signals>,
+    /// One wake-up for each deadline: the runtime's timer takes several to a far one.
+    alarm: AsyncFd<Deadline>,
     slots: Vec<Slot>,
     /// The configuration in force, and its bytes for children that start.
     config: Config,
@@ -104,6 +107,7 @@ impl Parent {
         let orders = control::serve(&start.names.socket(&start.options));
         Ok(Self {
             signals: Signals::open()?.watch()?,
+            alarm: Deadline::new()?.watch()?,
             slots,
             config,
             bundle,
@@ -169,14 +173,10 @@ impl Parent {
     }
 
     async fn next(&mut self) -> Happening {
-        let now = clock::now();
         let deadline = self.deadline();
-        let sleep = async {
-            match deadline {
-                Some(at) => tokio::time::sleep(at.since(now)).await,
-                None => std::future::pending().await,
-            }
-        };
+        if let Err(error) = self.alarm.get_mut().set(deadline) {
+            error!("cannot set a timer: {error}");
+        }
         let slots = &mut self.slots;
         let children = std::future::poll_fn(|cx| {
             for (i, slot) in slots.iter_mut().enumerate() {
@@ -199,7 +199,12 @@ impl Parent {
             (i, result) = children => Happening::Child(i, result),
             Some((order, reply)) = self.orders.recv() => Happening::Order(order, reply),
             () = self.timed.changed() => Happening::ReloadTime,
-            () = sleep => Happening::Tick,
+            guard = self.alarm.readable() => {
+                if let Ok(mut guard) = guard {
+                    guard.clear_ready();
+                }
+                Happening::Tick
+            }
         }
     }
 

@@ -32,11 +32,16 @@ use crate::sys::raw_socket::Sockets;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::{clock, daemon, schedule};
 use crate::time::{Duration, Instant};
-use crate::vrrp::io::{Action, Failure, Input, Link as KernelLink, SendAdvert};
+use crate::vrrp::io::{Action, Failure, Input, Link as KernelLink, SendAdvert, Wake};
 use crate::vrrp::{Node, report};
 
 /// Packets and kernel events that are heard before timers are looked at, so that a flood cannot hold back an advert.
 const BATCH: usize = 256;
+/// A packet that comes so soon after another one is hardly the last: the loop waits as long for more of them, which costs
+/// one wake-up for all instead of one for each.
+const COMPANY: Duration = Duration::from_millis(1);
+/// A takeover is awaited so long before its time with open eyes.
+const AHEAD: Duration = Duration::from_micros(150);
 /// For the kernel to have removed every address at the end.
 const REMOVAL_PATIENCE: Duration = Duration::from_secs(3);
 /// For STOP scripts; keepalived's.
@@ -72,6 +77,8 @@ pub fn run(child: Child) -> io::Result<u8> {
         kernel,
         events,
         kernel_waits: false,
+        heard: Instant::ZERO,
+        hears_a_burst: false,
         signals: Signals::open()?,
         parent: Post::new(child.channel),
         heartbeat: child.heartbeat,
@@ -116,6 +123,10 @@ struct Process {
     events: KernelEvents,
     /// More events may wait than one turn took.
     kernel_waits: bool,
+    /// When packets came last.
+    heard: Instant,
+    /// More are likely to come.
+    hears_a_burst: bool,
     signals: Signals,
     parent: Post,
     heartbeat: Heartbeat,
@@ -165,6 +176,13 @@ struct Woken {
     kernel: bool,
 }
 
+impl Woken {
+    /// Whether there is anything to do before the deadline; packets apart.
+    const fn any(self) -> bool {
+        self.parent || self.signals || self.loads || self.scripts || self.kernel
+    }
+}
+
 impl Process {
     fn watch_all(&self) -> io::Result<()> {
         self.poller.watch(&self.parent, token::PARENT)?;
@@ -197,9 +215,25 @@ impl Process {
     }
 
     fn wait(&mut self) -> io::Result<Woken> {
-        let nothing_waits = !self.sockets.is_readable() && !self.kernel_waits;
-        let deadline = self.node.deadline().map(|(at, _)| at);
-        self.wait_until(if nothing_waits { deadline } else { Some(Instant::ZERO) })
+        if self.sockets.is_readable() || self.kernel_waits {
+            return self.wait_until(Some(Instant::ZERO));
+        }
+        let deadline = self.node.deadline();
+        if self.hears_a_burst {
+            let soon = clock::now() + COMPANY;
+            clock::nap(deadline.map_or(soon, |(at, _)| at.min(soon)));
+        }
+        match deadline {
+            // Others are without a MASTER: waking up takes as long as all that follows.
+            Some((at, Wake::MasterDown(_))) => {
+                let woken = self.wait_until(Some(at - AHEAD))?;
+                while !woken.any() && !self.sockets.is_readable() && clock::now() < at {
+                    std::hint::spin_loop();
+                }
+                Ok(woken)
+            }
+            deadline => self.wait_until(deadline.map(|(at, _)| at)),
+        }
     }
 
     fn wait_until(&mut self, until: Option<Instant>) -> io::Result<Woken> {
@@ -222,7 +256,12 @@ impl Process {
     fn hear(&mut self, woken: Woken) -> io::Result<()> {
         let Self { sockets, node, actions, .. } = self;
         if sockets.is_readable() {
+            let now = clock::now();
+            self.hears_a_burst = now.since(self.heard) < COMPANY;
+            self.heard = now;
             sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, clock::now(), actions));
+        } else {
+            self.hears_a_burst = false;
         }
         if woken.kernel {
             self.hear_kernel();

@@ -3,7 +3,7 @@
 //! Protocol time is CLOCK_MONOTONIC, as keepalived's: it never jumps, and it stands still while the machine sleeps,
 //! so that a resumed router first hears what waits on its sockets instead of finding every timer expired.
 
-use nix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
 use crate::time::{Duration, Instant};
 
@@ -11,6 +11,12 @@ use crate::time::{Duration, Instant};
 pub fn now() -> Instant {
     let span = read(ClockId::CLOCK_MONOTONIC);
     Instant::from_nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Sleeps until then; a signal may wake earlier.
+pub fn nap(until: Instant) {
+    let at = until.since(Instant::ZERO).into();
+    let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
 }
 
 /// Time since boot, sleep included (CLOCK_BOOTTIME): what `vrrp_delay_after_boot` counts from.

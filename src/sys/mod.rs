@@ -32,6 +32,6 @@ pub mod reexec;
 pub mod schedule;
 pub mod signals;
 pub mod spawn;
-mod timer;
+pub mod timer;
 pub mod wall_clock;
 pub mod watch;
