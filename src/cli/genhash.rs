@@ -253,7 +253,8 @@ impl Page {
 /// A title in the middle of a line.
 fn banner(title: &str) -> String {
     let rule = "-".repeat(23);
-    format!("{rule}[{title:^26}]{rule}\n")
+    let width = 26 + title.len() % 2;
+    format!("{rule}[{title:^width$}]{rule}\n")
 }
 
 /// Sixteen bytes a line: offset, digits in two halves, text.

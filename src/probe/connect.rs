@@ -198,8 +198,10 @@ async fn receive_by<T>(socket: &UdpSocket, mut read: impl FnMut(RawFd) -> nix::R
     loop {
         // Somebody who sends without pause shall not keep others waiting.
         tokio::task::coop::consume_budget().await;
-        socket.ready(EITHER).await?;
-        match socket.try_io(EITHER, || read(socket.as_raw_fd()).map_err(io::Error::from)) {
+        let ready = socket.ready(EITHER).await?;
+        // One of them at a time: what is done for both is never tried.
+        let what = if ready.is_readable() { Interest::READABLE } else { Interest::ERROR };
+        match socket.try_io(what, || read(socket.as_raw_fd()).map_err(io::Error::from)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             ended => return ended,
         }
