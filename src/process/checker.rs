@@ -286,7 +286,7 @@ impl Process {
         while let Some(event) = self.ipvs_events.get_mut().try_next() {
             match event {
                 ipvs::Event::Report(event) => views::log_table(&event),
-                ipvs::Event::Synced(_) => {}
+                ipvs::Event::Synced(_) | ipvs::Event::Found(_) => {}
             }
         }
         if self.ipvs_events.get_ref().is_closed() && self.ends.is_none() {

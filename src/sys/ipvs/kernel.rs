@@ -39,7 +39,7 @@ type Message = GenlMessage<IpvsAttribute>;
 
 /// The kernel's IPVS in one network namespace.
 #[derive(Debug)]
-pub(super) struct Kernel {
+pub struct Kernel {
     namespace: Option<String>,
     /// This thread is in its namespace.
     entered: bool,
@@ -65,7 +65,7 @@ enum Told<'a> {
 
 impl Kernel {
     /// Of this namespace, or of the one that the process is in. Nothing is opened yet.
-    pub(super) const fn new(namespace: Option<String>) -> Self {
+    pub const fn new(namespace: Option<String>) -> Self {
         Self { namespace, entered: false, connection: None }
     }
 

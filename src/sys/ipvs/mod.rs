@@ -19,10 +19,11 @@ use super::mailbox::{Mailbox, Sender, mailbox};
 use crate::ipvs::keeper::Answer;
 use crate::ipvs::plan::Op;
 use crate::ipvs::report::{self, Counters, Request};
-use crate::ipvs::table::Entry;
+use crate::ipvs::table::{Entry, Table};
 use crate::model::lvs;
 use crate::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts};
 
+pub use kernel::Kernel;
 pub use stand_in::SharedStandIn;
 
 /// Something that happened.
@@ -30,6 +31,9 @@ pub use stand_in::SharedStandIn;
 pub enum Event {
     /// Something worth a log line.
     Report(report::Event),
+    /// What the kernel has, whosever it is, before anything is done that was wanted after [`Ipvs::find`]; empty where
+    /// there is no IPVS.
+    Found(Table),
     /// Everything that was ordered before [`Ipvs::sync`] with this number has been done, or has failed for now.
     Synced(u64),
 }
@@ -60,6 +64,7 @@ enum Order {
     Timeouts(lvs::Timeouts),
     Daemons(Option<Daemon>, Option<Daemon>),
     Compare,
+    Find,
     Sync(u64),
     Finish,
 }
@@ -82,7 +87,7 @@ impl Ipvs {
     /// Starts the thread for the kernel's table in a network namespace (`net_namespace_ipvs`), or in ours. Nothing is
     /// asked, and no module loaded, before something is wanted.
     pub fn start(namespace: Option<String>) -> io::Result<(Self, IpvsEvents)> {
-        Self::start_with(kernel::Kernel::new(namespace))
+        Self::start_with(Kernel::new(namespace))
     }
 
     /// As `start`, with somebody else to ask.
@@ -119,6 +124,11 @@ impl Ipvs {
     /// Compares our services with the kernel's now; it also happens by itself now and then.
     pub fn compare(&self) {
         self.orders.send(Order::Compare);
+    }
+
+    /// Says [`Event::Found`], once, before anything is done that is wanted from now on.
+    pub fn find(&self) {
+        self.orders.send(Order::Find);
     }
 
     /// Says [`Event::Synced`] when everything ordered before is done, or has failed for now.

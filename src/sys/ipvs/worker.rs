@@ -9,10 +9,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 
 use super::{Backend, Event, Order};
-use crate::ipvs::Keeper;
 use crate::ipvs::keeper::{Next, pause};
 use crate::ipvs::report::{Counters, Event as Report, Request};
 use crate::ipvs::settings::{Settings, Step};
+use crate::ipvs::{Keeper, Table};
 use crate::sys::clock;
 use crate::sys::mailbox::{Mailbox, Sender};
 use crate::time::{Duration, Instant};
@@ -37,6 +37,8 @@ pub(super) struct Worker<B> {
     flush: bool,
     compare_at: Instant,
     syncs: Vec<u64>,
+    /// Somebody wants to know what the kernel has.
+    find: bool,
     ending: Option<Ending>,
     events: Vec<Report>,
 }
@@ -73,6 +75,7 @@ impl<B: Backend> Worker<B> {
             flush: false,
             compare_at: clock::now() + COMPARE_EVERY,
             syncs: Vec::new(),
+            find: false,
             ending: None,
             events: Vec::new(),
         }
@@ -117,6 +120,7 @@ impl<B: Backend> Worker<B> {
             Order::Timeouts(timeouts) => self.settings.want_timeouts(timeouts),
             Order::Daemons(master, backup) => self.settings.want_daemons(master, backup),
             Order::Compare => self.compare_at = clock::now(),
+            Order::Find => self.find = true,
             Order::Sync(number) => self.syncs.push(number),
             Order::Finish => {
                 self.keeper.hurry();
@@ -128,7 +132,8 @@ impl<B: Backend> Worker<B> {
     }
 
     fn has_work(&self, now: Instant) -> bool {
-        self.flush || self.settings.next(now).is_some() || self.keeper.has_work(now) || self.compares(now)
+        let waits = self.find || self.flush || self.settings.next(now).is_some();
+        waits || self.keeper.has_work(now) || self.compares(now)
     }
 
     /// Only what has been programmed can be compared.
@@ -138,10 +143,18 @@ impl<B: Backend> Worker<B> {
 
     /// Does one thing, if there is one to be done now.
     fn turn(&mut self, now: Instant) -> bool {
-        if !self.has_work(now) || !self.contact.is_open && !self.open(now) {
+        if !self.has_work(now) {
             return false;
         }
-        let done = if let Some(step) = self.settings.next(now) {
+        if !self.contact.is_open && !self.open(now) {
+            if std::mem::take(&mut self.find) {
+                self.out.send(Event::Found(Table::new()));
+            }
+            return false;
+        }
+        let done = if self.find {
+            self.find_all()
+        } else if let Some(step) = self.settings.next(now) {
             self.change_settings(step, now)
         } else if self.flush {
             self.flush_all()
@@ -158,6 +171,21 @@ impl<B: Backend> Worker<B> {
             _ => {}
         }
         true
+    }
+
+    fn find_all(&mut self) -> io::Result<()> {
+        self.find = false;
+        let mut table = Table::new();
+        let mut found = || {
+            for key in self.backend.services()? {
+                table.extend(self.backend.entry(&key)?.map(|entry| (key, entry)));
+            }
+            Ok(())
+        };
+        let done = found();
+        // Of what could not be read the rest is better than nothing.
+        self.out.send(Event::Found(table));
+        done
     }
 
     fn change_settings(&mut self, step: Step, now: Instant) -> io::Result<()> {

@@ -45,7 +45,7 @@ fn settle(ipvs: &Ipvs, events: &mut IpvsEvents) -> Vec<Report> {
         match next(events).expect("the thread runs") {
             Event::Report(report) => reports.push(report),
             Event::Synced(7) => return reports,
-            Event::Synced(other) => panic!("{other}"),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -91,6 +91,27 @@ fn without_ip_vs_there_is_one_message_and_when_it_comes_everything_is_programmed
     assert_eq!(next(&mut events), Some(Event::Report(Report::Available([1, 2, 1]))));
     assert_eq!(settle(&ipvs, &mut events), []);
     assert_eq!(kernel.lock().table.len(), 2);
+    ipvs.finish();
+}
+
+#[test]
+fn what_the_kernel_has_is_told_before_anything_wanted_later_is_done() {
+    let (kernel, ipvs, mut events) = start();
+    let before = BTreeMap::from([(key(1), entry("wlc", 7)), (key(9), entry("rr", 0))]);
+    kernel.lock().table = before.clone();
+    ipvs.find();
+    ipvs.want(key(1), Some(entry("rr", 1)));
+    ipvs.sync(1);
+    let mut told = std::iter::from_fn(|| next(&mut events)).take_while(|event| *event != Event::Synced(1));
+    assert_eq!(told.find(|event| matches!(event, Event::Found(_))), Some(Event::Found(before)));
+    assert!(told.any(|event| event == Event::Report(Report::TakenOver(key(1)))));
+    ipvs.finish();
+    let (kernel, ipvs, mut events) = start();
+    kernel.lock().absent = Some(libc::ENOENT);
+    ipvs.find();
+    assert!(matches!(next(&mut events), Some(Event::Report(_) | Event::Found(_))));
+    ipvs.sync(1);
+    assert!(std::iter::from_fn(|| next(&mut events)).any(|event| event == Event::Synced(1)));
     ipvs.finish();
 }
 
