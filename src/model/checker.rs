@@ -178,7 +178,7 @@ pub struct Udp {
 pub struct Misc {
     /// `misc_path`
     pub command: ScriptCommand,
-    /// The command as the file has it, for log lines.
+    /// The program as the file has it, without its arguments: for log lines.
     pub text: Arc<str>,
     /// `misc_timeout`, else `delay_loop` of the virtual server.
     pub timeout: Duration,

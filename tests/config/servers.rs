@@ -635,22 +635,26 @@ fn what_goes_with_a_regular_expression_needs_one_and_makes_sense() {
 }
 
 #[test]
-fn each_host_of_an_smtp_check_is_a_checker_of_its_own() {
-    // D20
-    let loaded = checker_with(
-        "SMTP_CHECK",
-        "retry 4\nhelo_name lb\nhost {\nconnect_ip 192.0.2.8\nretry 9\n}\nhost {\nconnect_port 26\ndelay_loop 3\n}\nhost {\nconnect_ip fe80::1\n}",
-    );
-    let said: Vec<Code> = loaded.diagnostics.iter().map(|d| d.code).collect();
-    assert_eq!(said, [Code::DEPRECATED, Code::DEPRECATED, Code::DEPRECATED, Code::CHECKER]);
-    let targets: Vec<SocketAddr> = first_server(&loaded).checkers.iter().map(|checker| target(checker)).collect();
+fn each_host_of_an_smtp_check_is_a_checker_and_what_is_around_them_only_where_it_has_a_connection() {
+    // D20. keepalived 2.2.7 says the same of this file (its dump), but for the connect_timeout, which is 0 there.
     let address = |last, port| SocketAddr::new(IpAddr::from([192, 0, 2, last]), port);
-    assert_eq!(targets, [address(2, 80), address(8, 80), address(2, 26)]);
+    let hosts = "host {\nconnect_ip 192.0.2.8\nretry 9\nwarmup 4\n}\nhost {\nconnect_port 26\ndelay_loop 3\n}";
+    let targets = |loaded: &Loaded| -> Vec<SocketAddr> {
+        first_server(loaded).checkers.iter().map(|checker| target(checker)).collect()
+    };
+    let loaded = checker_with("SMTP_CHECK", &format!("{hosts}\nretry 4\nhelo_name lb"));
+    says(&loaded, &[Code::DEPRECATED; 2], 0);
+    assert_eq!(targets(&loaded), [address(8, 80), address(2, 26)]);
     for checker in &first_server(&loaded).checkers {
-        assert_eq!(checker.schedule.retry, 4, "what SMTP_CHECK itself says holds for all");
+        let secs = Duration::from_secs;
+        let schedule = Schedule { delay_loop: secs(3), retry: 4, delay_before_retry: secs(1), warmup: secs(4) };
+        assert_eq!(checker.schedule, schedule, "one schedule for all, of which the last line counts");
         assert!(matches!(&checker.probe, Probe::Smtp(smtp) if &*smtp.helo_name == "lb"));
     }
-    assert_eq!(first_server(&loaded).checkers[2].schedule.delay_loop, Duration::from_secs(3));
+    let both = checker_with("SMTP_CHECK", "connect_port 77\nhost {\nconnect_ip 192.0.2.8\n}");
+    assert_eq!(targets(&both), [address(2, 77), address(8, 80)], "a host has a connection of its own");
+    let link_local = checker_with("SMTP_CHECK", "host {\nconnect_ip fe80::1\n}");
+    says(&link_local, &[Code::DEPRECATED, Code::CHECKER], 5);
 }
 
 #[test]
@@ -701,7 +705,7 @@ fn a_program_runs_as_long_as_the_services_delay_loop_unless_it_says_otherwise() 
             "global_defs {{\n{script}\n}}\n{PLAIN} {{\n{BASE}\n{service_line}\nreal_server 192.0.2.2 80 {{\ndelay_loop 3\nMISC_CHECK {{\nmisc_path \"/usr/bin/true a 'b c'\"\n{checker_lines}\n}}\n}}\n}}"
         ));
         says(&loaded, &[], 0);
-        assert_eq!(&*misc(&loaded).text, "/usr/bin/true a b c");
+        assert_eq!(&*misc(&loaded).text, "/usr/bin/true");
         misc(&loaded).timeout
     };
     assert_eq!(timeout("", ""), Duration::from_secs(60));

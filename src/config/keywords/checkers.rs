@@ -3,7 +3,7 @@
 use super::lvs::{last_of, micros};
 use super::{Block, Entry, Keyword, Value, block, flag, join, list, number, option, seconds, switch, value};
 use crate::addr::Family;
-use crate::config::draft::{CheckerDraft, UrlDraft};
+use crate::config::draft::{CheckerDraft, TimingDraft, UrlDraft};
 use crate::config::keywords::track::user_words;
 use crate::config::reader::{Given, Reader, Spanned};
 use crate::config::tree::Word;
@@ -354,10 +354,15 @@ fn same_family(address: Address, other: Option<Address>, given: &Given<'_>, read
     false
 }
 
+/// A host has a connection of its own; when it is asked is said for all of them, wherever it stands.
 fn smtp_host(checker: &mut CheckerDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
     let kind = Spanned::new(checker.kind.value, given.line.keyword.span);
     let mut host = CheckerDraft::new(kind, checker.server, checker.defined_before);
+    host.timing = TimingDraft { connect_timeout: None, ..checker.timing };
+    host.log_all_failures = checker.log_all_failures;
     reader.read_body(&SMTP_HOST, &mut host, given);
+    checker.timing = TimingDraft { connect_timeout: checker.timing.connect_timeout, ..host.timing };
+    checker.log_all_failures = host.log_all_failures;
     checker.detail().hosts.push(host);
 }
 

@@ -9,7 +9,7 @@ use super::scripts::Scripts;
 use super::trackers::by_name;
 use crate::config::draft::{CheckerDraft, ConnectionDraft, DetailDraft, Draft, TimingDraft, TrackerDraft, UrlDraft};
 use crate::config::machine::Machine;
-use crate::diag::{Code, Diagnostics, Span};
+use crate::diag::{Code, Diagnostic, Diagnostics, Span};
 use crate::model::Checker;
 use crate::model::checker::{
     Connection, Dns, FileCheck, HELO_NAME, Http, Misc, Probe, Regex, Schedule, Smtp, Udp, Url,
@@ -108,35 +108,26 @@ pub(super) fn resolve(
     let mut sessions = BTreeSet::new();
     let mut work = Work { around, targets, scripts, diagnostics };
     for draft in drafts {
-        let Some(checker) = work.checker(draft) else { continue };
-        if let Probe::Bfd(session) = &checker.probe
-            && !sessions.insert(session.clone())
-        {
-            work.drop(draft, "names the bfd_instance of another one of this server");
-            continue;
+        let hosts = draft.detail.as_ref().map_or(&[][..], |detail| &detail.hosts);
+        if hosts.is_empty() || has_connection(draft) {
+            checkers
+                .extend(work.checker(draft).filter(|checker| work.is_new(draft, checker, &mut sessions)).map(Arc::new));
         }
-        checkers.push(Arc::new(checker));
-        for host in draft.detail.iter().flat_map(|detail| &detail.hosts) {
-            checkers.extend(work.checker(&host_of(draft, host)).map(Arc::new));
-        }
+        checkers.extend(hosts.iter().filter_map(|host| work.checker(&host_of(draft, host))).map(Arc::new));
     }
     checkers
 }
 
-/// A `host { }` with what the SMTP_CHECK around it says: when it runs as there, whom it asks as here.
+/// Whether a checker says anything about whom to ask: an SMTP_CHECK that only has hosts is no checker itself.
+fn has_connection(draft: &CheckerDraft) -> bool {
+    draft.connection != ConnectionDraft::default() || draft.timing.connect_timeout.is_some()
+}
+
+/// A `host { }`: when it runs is said by the SMTP_CHECK around it, whom it asks by itself.
 fn host_of(outer: &CheckerDraft, host: &CheckerDraft) -> CheckerDraft {
-    let (own, common) = (host.connection, outer.connection);
     let mut draft = CheckerDraft {
-        timing: outer.timing.within(&host.timing),
-        log_all_failures: host.log_all_failures || outer.log_all_failures,
-        connection: ConnectionDraft {
-            connect_ip: own.connect_ip.or(common.connect_ip),
-            connect_port: own.connect_port.or(common.connect_port),
-            bindto: own.bindto.or(common.bindto),
-            bind_port: own.bind_port.or(common.bind_port),
-            bind_if: own.bind_if.or(common.bind_if),
-            mark: if own.mark == 0 { common.mark } else { own.mark },
-        },
+        timing: TimingDraft { connect_timeout: host.timing.connect_timeout, ..outer.timing },
+        log_all_failures: outer.log_all_failures,
         ..host.clone()
     };
     draft.detail().helo_name = outer.detail.as_ref().and_then(|detail| detail.helo_name.clone());
@@ -151,13 +142,23 @@ struct Work<'a, 'm> {
 }
 
 impl Work<'_, '_> {
-    fn warn(&mut self, span: Span, text: &str) {
+    fn warn(&mut self, span: Span, text: &str) -> &mut Diagnostic {
         let message = format!("virtual_server {}: {text}", self.around.service);
-        self.diagnostics.warning(Code::CHECKER, span, message);
+        self.diagnostics.warning(Code::CHECKER, span, message)
     }
 
-    fn drop(&mut self, draft: &CheckerDraft, why: &str) {
-        self.warn(draft.kind.span, &format!("{} {why}; it is dropped", draft.kind.value));
+    fn drop(&mut self, draft: &CheckerDraft, why: &str, help: &str) {
+        self.warn(draft.kind.span, &format!("{} {why}; it is dropped", draft.kind.value)).help(help);
+    }
+
+    /// Whether no other BFD_CHECK of the server names the same session.
+    fn is_new(&mut self, draft: &CheckerDraft, checker: &Checker, sessions: &mut BTreeSet<Arc<str>>) -> bool {
+        let Probe::Bfd(session) = &checker.probe else { return true };
+        let is_new = sessions.insert(session.clone());
+        if !is_new {
+            self.drop(draft, "names the bfd_instance of another one of this server", "remove one of them");
+        }
+        is_new
     }
 
     fn checker(&mut self, draft: &CheckerDraft) -> Option<Checker> {
@@ -181,12 +182,16 @@ impl Work<'_, '_> {
             "BFD_CHECK" => match self.targets.session(draft) {
                 Some(name) => Some(Probe::Bfd(name.into())),
                 None => {
-                    self.drop(draft, "names no bfd_instance that is defined above it");
+                    self.drop(
+                        draft,
+                        "names no bfd_instance that is defined above it",
+                        "define it above this virtual_server",
+                    );
                     None
                 }
             },
             "HTTP_GET" | "SSL_GET" if detail.http.urls.is_empty() => {
-                self.drop(draft, "has no usable url");
+                self.drop(draft, "has no usable url", "add url { path / }, each word on a line of its own");
                 None
             }
             kind => {
@@ -217,7 +222,7 @@ impl Work<'_, '_> {
         let address = said.connect_ip.map_or(self.around.address, |address| address.value);
         let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
         if link_local && said.bind_if.is_none() {
-            self.drop(draft, "asks a link-local address and has no bind_if");
+            self.drop(draft, "asks a link-local address and has no bind_if", "add bind_if INTERFACE");
             return None;
         }
         let port = said.connect_port.unwrap_or(self.around.port);
@@ -271,7 +276,8 @@ impl Work<'_, '_> {
         let shortest = detail.lengths.0.map_or(0, |shortest| shortest.value);
         let longest = detail.lengths.1.unwrap_or(UDP_LONGEST);
         if let Some(min) = detail.lengths.0.filter(|min| min.value > longest) {
-            self.warn(min.span, "min_reply_length is above max_reply_length: it never succeeds");
+            let text = "min_reply_length is above max_reply_length: it never succeeds";
+            self.warn(min.span, text).help(format!("the longest answer is {longest} bytes"));
         }
         Udp {
             connection,
@@ -284,23 +290,23 @@ impl Work<'_, '_> {
 
     fn misc(&mut self, draft: &CheckerDraft, detail: &DetailDraft) -> Option<Misc> {
         let Some(script) = &detail.script else {
-            self.drop(draft, "has no misc_path");
+            self.drop(draft, "has no misc_path", "add misc_path \"/path/to/program arguments\"");
             return None;
         };
         let what = format!("{} of {}", draft.kind.value, draft.server.value);
         let command = self.scripts.of_checker(&what, script, detail.user.as_ref(), self.diagnostics)?;
-        let words: Vec<_> = script.argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
+        let program = script.argv.first().map(|word| String::from_utf8_lossy(word)).unwrap_or_default();
         let timeout = match detail.misc_timeout {
             0 => self.around.misc_timeout,
             secs => Duration::from_secs(secs.into()),
         };
-        Some(Misc { command, text: words.join(" ").into(), timeout, dynamic: detail.misc_dynamic })
+        Some(Misc { command, text: program.into(), timeout, dynamic: detail.misc_dynamic })
     }
 
     fn file(&mut self, draft: &CheckerDraft, detail: &DetailDraft) -> Option<FileCheck> {
         let found = self.targets.file(draft).and_then(|number| Some((number, *self.targets.used.get(&number)?)));
         let Some((number, file)) = found else {
-            self.drop(draft, "names no track_file that is defined above it");
+            self.drop(draft, "names no track_file that is defined above it", "define it above this virtual_server");
             return None;
         };
         let tracker = &self.targets.trackers[number];

@@ -148,7 +148,8 @@ impl Service<'_, '_> {
         let sorry_server = self.sorry_server(&real_servers, &mut family);
         let family = self.family(family)?;
         if real_servers.is_empty() {
-            self.warn(Code::VIRTUAL_SERVER, span, "none of its real_servers is left; it is dropped");
+            self.warn(Code::VIRTUAL_SERVER, span, "none of its real_servers is left; it is dropped")
+                .help("see what was said about each of them");
             return None;
         }
         real_servers.shrink_to_fit();
@@ -248,7 +249,8 @@ impl Service<'_, '_> {
         let service = self.service;
         match service.protocol {
             Some(protocol) if self.only_marks() => {
-                self.warn(Code::VIRTUAL_SERVER, protocol.span, "a firewall mark has no protocol; it is ignored");
+                self.warn(Code::VIRTUAL_SERVER, protocol.span, "a firewall mark has no protocol; it is ignored")
+                    .help("remove the line");
                 Protocol::None
             }
             None if self.only_marks() => Protocol::None,
@@ -276,7 +278,7 @@ impl Service<'_, '_> {
         let Some(span) = self.service.ops else { return false };
         let fits = matches!(protocol, Protocol::Udp | Protocol::None);
         if !fits {
-            self.warn(Code::VIRTUAL_SERVER, span, "ops is for UDP; it is ignored");
+            self.warn(Code::VIRTUAL_SERVER, span, "ops is for UDP; it is ignored").help("remove the line");
         }
         fits
     }
@@ -288,7 +290,8 @@ impl Service<'_, '_> {
             _ => self.group.is_some_and(|group| group.entries.iter().any(Self::is_mark)),
         };
         if has_mark {
-            self.warn(Code::VIRTUAL_SERVER, span, "ha_suspend has no meaning for a firewall mark; it is ignored");
+            self.warn(Code::VIRTUAL_SERVER, span, "ha_suspend has no meaning for a firewall mark; it is ignored")
+                .help("remove the line");
         }
         !has_mark
     }
@@ -349,7 +352,7 @@ impl Service<'_, '_> {
                     Some(_) => self.diagnostics.warning(Code::REAL_SERVER, place.span, message),
                     None => self.diagnostics.lint(Code::REAL_SERVER, place.span, message),
                 };
-                diagnostic.label(first, "this first one is used");
+                diagnostic.label(first, "this first one is used").help("remove one of them");
                 self.judge_port(server, port);
             } else if self.fits(server, family, "real_server") {
                 self.judge_port(server, port);
@@ -455,7 +458,7 @@ impl Service<'_, '_> {
                 None => return,
             },
         };
-        self.warn(Code::REAL_SERVER, server.address.span, text);
+        self.warn(Code::REAL_SERVER, server.address.span, text).help("write the address alone, or lb_kind NAT");
     }
 
     /// The family, from what has fixed it so far and the group; none where they contradict each other.
@@ -507,14 +510,14 @@ impl Service<'_, '_> {
         if quorum < asked {
             let span = service.quorum.map_or(service.key.span, |quorum| quorum.span);
             let text = format!("its servers weigh {weights} together; the quorum is {weights}");
-            self.warn(Code::VIRTUAL_SERVER, span, text);
+            self.warn(Code::VIRTUAL_SERVER, span, text).help("lower the quorum, or give its servers more weight");
         }
         let Some(hysteresis) = service.hysteresis else { return (quorum, 0) };
         // keepalived: underflows where the weights are all 0.
         let used = hysteresis.value.min(quorum.saturating_sub(1));
         if used < hysteresis.value {
             let text = format!("hysteresis must be below the quorum; {used} is used");
-            self.warn(Code::VIRTUAL_SERVER, hysteresis.span, text);
+            self.warn(Code::VIRTUAL_SERVER, hysteresis.span, text).help("it is lost below quorum - hysteresis");
         }
         (quorum, used)
     }
