@@ -11,8 +11,6 @@ use crate::model::lvs::{
 };
 use crate::wire::ipvs::{Dest, DestKey, Forward, ONE_PACKET, PERSISTENT, Service, ServiceKey};
 
-/// Most services that one range of a group makes; what is beyond gets none.
-pub const RANGE_LIMIT: usize = 65_536;
 /// Largest weight the kernel takes.
 const MAX_WEIGHT: i64 = i32::MAX as i64;
 
@@ -77,7 +75,7 @@ pub fn services(vs: &VirtualServer) -> impl Iterator<Item = ServiceKey> + '_ {
     plain.into_iter().chain(group)
 }
 
-/// The addresses from `first` to `last`; none where they are of different families or the wrong way round.
+/// The addresses from `first` to `last`, at most [`GroupEntry::MOST`]; none where they are of different families or the wrong way round.
 fn range(first: IpAddr, last: IpAddr) -> impl Iterator<Item = IpAddr> {
     let (from, to) = match (first, last) {
         (IpAddr::V4(first), IpAddr::V4(last)) => (u128::from(u32::from(first)), u128::from(u32::from(last))),
@@ -85,7 +83,7 @@ fn range(first: IpAddr, last: IpAddr) -> impl Iterator<Item = IpAddr> {
         _ => (1, 0),
     };
     let family = Family::of(first);
-    (from..=to).take(RANGE_LIMIT).map(move |number| match family {
+    (from..=to).take(GroupEntry::MOST as usize).map(move |number| match family {
         Family::V4 => Ipv4Addr::from(number as u32).into(),
         Family::V6 => Ipv6Addr::from(number).into(),
     })

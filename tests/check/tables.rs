@@ -1,7 +1,7 @@
 //! What the kernel's table is to be for every form of a virtual server.
 
 use keepalived_rs::addr::Family;
-use keepalived_rs::check::desired::{Health, RANGE_LIMIT, ServerHealth, desired};
+use keepalived_rs::check::desired::{Health, ServerHealth, desired};
 use keepalived_rs::ipvs::Table;
 use keepalived_rs::model::lvs::{
     Forwarding, Granularity, GroupEntry, Identity, Persistence, Protocol, Tunnel, TunnelChecksum,
@@ -76,7 +76,7 @@ fn ranges_count_through_and_carry() {
     assert_eq!(services("fd0a::1:fffe", "fd0a::2:1"), 4);
     assert_eq!(services("192.0.2.2", "192.0.2.1"), 0);
     assert_eq!(services("192.0.2.1", "2001:db8::1"), 0);
-    assert_eq!(services("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), RANGE_LIMIT);
+    assert_eq!(services("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), GroupEntry::MOST as usize);
     let carried = table(group(vec![range("fd0a::1:ffff", "fd0a::2:0", 80)], vec![rs("[fd00::1]:80")]));
     assert_eq!(ports(&carried), ["6 fd0a::1:ffff 80 -> [fd00::1]:80", "6 fd0a::2:0 80 -> [fd00::1]:80"]);
 }
