@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
@@ -91,8 +92,28 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn private_key(path: &Path, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
-    let _ = password;
-    PrivateKeyDer::from_pem_file(path).map_err(|error| format!("{}: {error}", path.display()))
+    let complain = |error: String| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| complain(connect::text(&error)))?;
+    match (encrypted_key(&text), password) {
+        (None, _) => PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| complain(error.to_string())),
+        (Some(_), None) => Err(complain("the key is encrypted, and there is no password".into())),
+        (Some(pem), Some(password)) => decrypt(pem, password).map_err(complain),
+    }
+}
+
+/// The part of a file that is an encrypted key (PKCS #8).
+fn encrypted_key(text: &str) -> Option<&str> {
+    const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+    let text = &text[text.find(BEGIN)?..];
+    Some(&text[..text.find(END)? + END.len()])
+}
+
+fn decrypt(pem: &str, password: &str) -> Result<PrivateKeyDer<'static>, String> {
+    let (_, encrypted) = SecretDocument::from_pem(pem).map_err(|error| error.to_string())?;
+    let encrypted = EncryptedPrivateKeyInfoRef::try_from(encrypted.as_bytes()).map_err(|error| error.to_string())?;
+    let key = encrypted.decrypt(password).map_err(|_| "the password does not open the key".to_owned())?;
+    Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
 
 /// Takes any certificate, and any signature: without a certificate to trust, a signature proves nothing.

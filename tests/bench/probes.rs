@@ -27,7 +27,7 @@ fn main() {
     if words.first().is_some_and(|word| word == "serve") {
         return serve();
     }
-    let number = |at: usize, default| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(default);
+    let number = |at: usize, default: u32| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(default);
     let (servers, secs) = (number(0, 2_000), number(1, 10));
     let mut child = Command::new(std::env::current_exe().unwrap())
         .arg("serve")
@@ -39,7 +39,7 @@ fn main() {
     let [tcp, http] = [(); 2].map(|()| lines.next().unwrap().unwrap().parse::<u16>().unwrap());
     println!("{servers} servers, each asked once a second for {secs} s");
     floor(tcp);
-    let time = Duration::from_secs(secs);
+    let time = Duration::from_secs(secs.into());
     measure("TCP_CHECK", servers, time, |address| Probe::Tcp(connection(SocketAddr::new(address.into(), tcp))));
     measure("HTTP_GET", servers, time, |address| get(SocketAddr::new(address.into(), http)));
     drop(child.stdin.take());

@@ -7,6 +7,7 @@ use std::process::Command;
 use keepalived_rs::check::io::{ReasonKind, Verdict};
 use keepalived_rs::model::checker::{HttpVersion, Probe, Regex, Url};
 use keepalived_rs::model::lvs::Ssl;
+use keepalived_rs::probe::tls::Client;
 use md5::{Digest, Md5};
 
 use crate::kit::*;
@@ -102,6 +103,18 @@ fn nginx_is_asked_with_and_without_tls() {
         };
         assert_eq!(failure(ask(https(to(checking), url()))), ReasonKind::Status);
         assert_eq!(ask_with(https(to(checking), url()), &ssl), Verdict::Pass);
+        for cipher in ["aes-256-cbc", "des3 -v2prf hmacWithSHA1"] {
+            let at = directory.path().display();
+            let change = format!("{OPENSSL} pkcs8 -topk8 -v2 {cipher} -passout pass:secret");
+            run(&format!("{change} -in {at}/client.key -out {at}/encrypted.key"));
+            let key = Some(directory.path().join("encrypted.key"));
+            let opened = Ssl { key: key.clone(), password: Some("secret".into()), ..ssl.clone() };
+            assert_eq!(ask_with(https(to(checking), url()), &opened), Verdict::Pass, "{cipher}");
+            for password in [None, Some("wrong".into())] {
+                let closed = Ssl { key: key.clone(), password, ..ssl.clone() };
+                assert!(Client::new(&closed).is_err());
+            }
+        }
     });
 }
 
