@@ -38,6 +38,12 @@ impl Record {
         self.is_stale |= self.held.remove(&key(address));
     }
 
+    /// Whether the file is not what it should be.
+    #[inline]
+    pub const fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
     /// Writes it, where it has changed; without addresses there is no file.
     pub fn save(&mut self, writer: &Writer) {
         if self.is_stale {

@@ -387,8 +387,11 @@ impl Process {
             let Some(failure) = self.failures.pop_front() else { break };
             self.node.handle(Input::Failed(failure), clock::now(), &mut self.actions);
         }
-        self.kernel.submit(std::mem::take(&mut self.orders));
-        if let Some(writer) = &self.writer {
+        // A turn that only sends an advert touches nothing else: the memory and the code of the rest are cold.
+        if !self.orders.is_empty() {
+            self.kernel.submit(std::mem::take(&mut self.orders));
+        }
+        if let Some(writer) = self.writer.as_ref().filter(|_| self.record.is_stale()) {
             self.record.save(writer);
         }
         for event in std::mem::take(&mut self.lines) {
@@ -436,7 +439,10 @@ impl Process {
     /// Everything that is due leaves together.
     fn send_adverts(&mut self) {
         if !self.adverts.is_empty() {
-            self.failures.extend(self.sockets.send(&self.adverts, clock::now));
+            let failures = self.sockets.send(&self.adverts, clock::now);
+            if !failures.is_empty() {
+                self.failures.extend(failures);
+            }
             self.adverts.clear();
         }
     }

@@ -127,8 +127,8 @@ impl Slot {
 /// How often a child is looked at.
 const fn looks(kind: Kind) -> Duration {
     match kind {
-        // Killing it moves addresses.
-        Kind::Vrrp => Duration::from_secs(4),
+        // Killing it moves addresses, and looking costs as much as an advert.
+        Kind::Vrrp => Duration::from_secs(10),
         // Servers that die meanwhile stay in the table; a new process goes on where it was.
         Kind::Checker | Kind::Bfd => Duration::from_millis(1_600),
     }
