@@ -11,24 +11,21 @@ for number in range(services):
         print(f"-a -t {vip} -r 10.{server % 200}.{number // 256}.{number % 256 or 1}:80 -g -w {1 + server % 5}")
     made += share
 RULES
-complete() { [ "$(ipvsadm -Sn | wc -l)" = $((2277 + 37205)) ]; }
+# Each in a namespace of its own: what is removed stays in the kernel's trash for two minutes, and is searched there
+# for every server that is added.
+for space in first second; do ip netns add $space && ip -n $space link set lo up; done
+lines() { ip netns exec "$1" ipvsadm -Sn | wc -l; }
+complete() { [ "$(lines "$1")" = $((2277 + 37205)) ]; }
 said=/run/said
 milliseconds() { local start=${EPOCHREALTIME/./}; "$@"; took=$(((${EPOCHREALTIME/./} - start) / 1000)); }
+from_file() { ip netns exec second ipvsadm -R </run/large 2>&1 | head; }
 
-modprobe ip_vs ip_vs_wlc
-ipvsadm -C
-from_file() { ipvsadm -R </run/large; }
-milliseconds from_file
-theirs=$took
-check "ipvsadm -R makes the large table" complete
-milliseconds ipvsadm -C
-echo "    ipvsadm: -R $theirs ms, -C $took ms"
-
-start
+modprobe -a ip_vs ip_vs_wlc
+start first
 ask load /run/large
 ask apply
-ours=$took
-check "ours makes it too" complete
+made=$took
+check "the large table is made" complete first
 ask apply
 again=$took
 ask compare
@@ -36,6 +33,12 @@ compared=$took
 check "nothing differs in a comparison" fails grep . $said
 ask clear
 ask apply
-echo "    ours: made in $ours ms, wanted again in $again ms, compared in $compared ms, removed in $took ms"
-check "and leaves nothing of it" empty
+echo "    ours: made in $made ms, wanted again in $again ms, compared in $compared ms, removed in $took ms"
+check "and nothing of it is left" [ "$(lines first)" = 0 ]
 quit
+
+milliseconds from_file
+theirs=$took
+check "ipvsadm -R makes it too" complete second
+milliseconds ip netns exec second ipvsadm -C
+echo "    ipvsadm: -R $theirs ms, -C $took ms"

@@ -212,6 +212,7 @@ quit
 
 # Another network namespace has a table of its own.
 ip netns add other
+ip -n other link set lo up
 start other
 ask load /run/rules && ask apply
 check "a namespace has a table of its own" [ "$(ip netns exec other ipvsadm -Sn | grep -c '^-A')" = "$count" ]
