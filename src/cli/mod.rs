@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use crate::process::{child, spawner, start};
 use crate::supervise::child::Kind;
-use crate::sys::signals;
+use crate::sys::{reexec, signals};
 
 use options::{Parsed, Show};
 
@@ -34,10 +34,10 @@ fn dispatch(mut argv: Vec<OsString>) -> u8 {
         return genhash::run(&program, &argv[1..]);
     }
     let word = argv.get(1).map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    if word == "--child" && argv.len() > 2 {
+    if matches!(word.as_str(), reexec::CHILD | reexec::CHILD_AGAIN) && argv.len() > 2 {
         let kind = argv.remove(2).to_string_lossy().into_owned();
         argv.remove(1);
-        return run_child(&kind, argv);
+        return run_child(&kind, argv, word == reexec::CHILD_AGAIN);
     }
     // keepalived: left-over words mean nothing there, so under its name they mean nothing here.
     if base != "keepalived" {
@@ -99,13 +99,13 @@ fn command(argv: &[OsString], run: fn(&Parsed) -> u8) -> u8 {
     }
 }
 
-fn run_child(kind: &str, argv: Vec<OsString>) -> u8 {
+fn run_child(kind: &str, argv: Vec<OsString>, is_replacement: bool) -> u8 {
     if kind == spawner::WORD {
         return spawner::run(&argv);
     }
     let Some(kind) = Kind::ALL.into_iter().find(|known| known.word() == kind) else { return 1 };
     // The parent has said what there is to say about the command line.
-    child::run(kind, options::parse(&argv[1.min(argv.len())..]).options, argv)
+    child::run(kind, options::parse(&argv[1.min(argv.len())..]).options, argv, is_replacement)
 }
 
 /// The words that follow `-T` or `--genhash`: they are for genhash.

@@ -26,7 +26,12 @@ pub fn vrrp(notification: &Notification) -> Option<Words> {
         Subject::Instance => ("Instance", false),
         Subject::Group => ("Group", true),
     };
-    let (event, state) = match notification.what {
+    let what = match notification.what {
+        // keepalived: without `notify_deleted` a reload that removes an instance reports FAULT.
+        Deleted if !notification.notify.reports_deleted => Fault,
+        what => what,
+    };
+    let (event, state) = match what {
         Master => ("Entering MASTER state", "MASTER"),
         Backup => ("Entering BACKUP state", "BACKUP"),
         Fault => ("Entering FAULT state", "FAULT"),
@@ -34,7 +39,7 @@ pub fn vrrp(notification: &Notification) -> Option<Words> {
         Deleted => ("Deleted", ""),
         Notified::MasterRxLowerPri | Notified::MasterPriority | Notified::BackupPriority => return None,
     };
-    let text = match (notification.what, is_group) {
+    let text = match (what, is_group) {
         (Stop, true) => "=> All VRRP group instances are now stopping <=".to_owned(),
         (_, true) => format!("=> All VRRP group instances are now in {state} state <="),
         (Master, false) => "=> VRRP Instance is now owning VRRP VIPs <=".to_owned(),

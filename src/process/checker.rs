@@ -20,12 +20,14 @@ use tracing::{debug, info, warn};
 use crate::addr::{Cidr, IfIndex};
 use crate::check::Node;
 use crate::check::io::{Action, Input, ProbeId, Verdict};
+use crate::ipvs::Table;
 use crate::model::Config;
 use crate::model::checker::Probe;
 use crate::model::lvs::{CheckerId, Lvs};
 use crate::process::child::Child;
 use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
+use crate::process::lines;
 use crate::process::link::Link;
 use crate::process::options::Options;
 use crate::sys::files::Writer;
@@ -82,6 +84,10 @@ struct Process {
     options: Options,
     actions: Vec<Action>,
     is_started: bool,
+    waits_for_addresses: bool,
+    waits_for_table: bool,
+    /// What the kernel had where a process before us died or froze.
+    left: Option<Table>,
     ends: Option<u8>,
 }
 
@@ -103,6 +109,7 @@ impl Process {
         let lvs = Arc::clone(&child.config.lvs);
         let (ipvs, events) = Ipvs::start(lvs.net_namespace.clone())?;
         let kernel = wants_addresses(&lvs, &child.options).then(listen_for_addresses).transpose()?;
+        let kernel_is_asked = kernel.is_some();
         Ok(Self {
             node: Node::new(Arc::clone(&lvs), seed(), child.options.keep_ipvs),
             ipvs,
@@ -122,6 +129,9 @@ impl Process {
             options: child.options,
             actions: Vec::new(),
             is_started: false,
+            waits_for_addresses: kernel_is_asked,
+            waits_for_table: child.is_replacement,
+            left: None,
             ends: None,
         })
     }
@@ -150,10 +160,12 @@ impl Process {
     /// Everything before the first wait. Addresses, where they matter, come before the start.
     fn begin(&mut self) {
         let lvs = Arc::clone(&self.config.lvs);
-        self.set_up(&lvs, true);
-        if self.kernel.is_none() {
-            self.start_once();
+        if self.waits_for_table {
+            // Before anything is wanted: what a process before us has left.
+            self.ipvs.find();
         }
+        self.set_up(&lvs, true);
+        self.start_once();
     }
 
     /// Brings what lies around the engine to a configuration.
@@ -171,11 +183,14 @@ impl Process {
         self.node.handle(Input::TrackFiles(&numbers), clock::now(), &mut self.actions);
     }
 
+    /// Starts the engine once everything is known that it asks for.
     fn start_once(&mut self) {
-        if std::mem::replace(&mut self.is_started, true) {
+        if self.is_started || self.waits_for_addresses || self.waits_for_table {
             return;
         }
-        self.node.handle(Input::Startup { left: None }, clock::now(), &mut self.actions);
+        self.is_started = true;
+        let left = self.left.take();
+        self.node.handle(Input::Startup { left: left.as_ref() }, clock::now(), &mut self.actions);
         self.perform_all();
         self.parent.send(&FromChild::Ready);
     }
@@ -285,8 +300,13 @@ impl Process {
     fn hear_table(&mut self) -> io::Result<()> {
         while let Some(event) = self.ipvs_events.get_mut().try_next() {
             match event {
-                ipvs::Event::Report(event) => views::log_table(&event),
-                ipvs::Event::Synced(_) | ipvs::Event::Found(_) => {}
+                ipvs::Event::Report(event) => lines::table(&event),
+                ipvs::Event::Found(table) => {
+                    self.left = Some(table);
+                    self.waits_for_table = false;
+                    self.start_once();
+                }
+                ipvs::Event::Synced(_) => {}
             }
         }
         if self.ipvs_events.get_ref().is_closed() && self.ends.is_none() {
@@ -317,6 +337,7 @@ impl Process {
                 self.addresses = snapshot.addresses.iter().copied().collect();
                 let addresses: Vec<IpAddr> = self.addresses.iter().map(|(_, cidr)| cidr.address).collect();
                 self.node.handle(Input::Addresses(&addresses), now, &mut self.actions);
+                self.waits_for_addresses = false;
                 self.start_once();
             }
             // The kernel tells of a change of an address as if it came again.
@@ -394,7 +415,7 @@ impl Process {
         let _ = tokio::join!(table, tokio::time::timeout(SCRIPT_PATIENCE * 2, spawner));
         while let Some(event) = events.get_mut().try_next() {
             if let ipvs::Event::Report(event) = event {
-                views::log_table(&event);
+                lines::table(&event);
             }
         }
         self.writer.finish(DISK_PATIENCE);

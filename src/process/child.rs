@@ -31,6 +31,8 @@ pub struct Child {
     pub kind: Kind,
     /// The parent's command line.
     pub options: Options,
+    /// Another process had this job before and is no more.
+    pub is_replacement: bool,
     /// As words.
     pub argv: Vec<OsString>,
     /// What file names depend on.
@@ -44,11 +46,11 @@ pub struct Child {
 }
 
 /// Runs a child; gives its exit status.
-pub fn run(kind: Kind, options: Options, argv: Vec<OsString>) -> u8 {
+pub fn run(kind: Kind, options: Options, argv: Vec<OsString>, is_replacement: bool) -> u8 {
     daemon::end_with_parent();
     memory::keep_little();
     let status = match prepare(kind, options, argv) {
-        Ok(child) => live(child),
+        Ok(child) => live(Child { is_replacement, ..child }),
         Err(error) => {
             error!("cannot start: {error}");
             70
@@ -75,7 +77,7 @@ fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Chil
         Kind::Bfd => &process_names.bfd,
     };
     set_process_name(name.as_deref(), &argv);
-    Ok(Child { kind, options, argv, names, config, channel, heartbeat })
+    Ok(Child { kind, options, is_replacement: false, argv, names, config, channel, heartbeat })
 }
 
 fn live(child: Child) -> u8 {

@@ -5,6 +5,7 @@ pub mod child;
 pub mod configuration;
 mod fifos;
 pub mod ipc;
+mod lines;
 pub mod link;
 mod mail;
 pub mod options;

@@ -30,7 +30,7 @@ const ORPHAN_PATIENCE: Duration = Duration::from_secs(1);
 /// Starts a spawner; gives our end of its channel.
 pub fn start(arg0: &OsString) -> io::Result<(Pid, Channel)> {
     let (ours, theirs) = Channel::pair()?;
-    let pid = reexec::start(arg0, &["--child".into(), WORD.into()], vec![theirs])?;
+    let pid = reexec::start(arg0, &[reexec::CHILD.into(), WORD.into()], vec![theirs])?;
     Ok((pid, ours))
 }
 

@@ -5,6 +5,7 @@ mod notices;
 mod post;
 mod reload;
 mod scripts;
+mod sync_daemon;
 mod views;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,7 @@ use crate::process::record::{self, Record};
 use crate::process::vrrp::notices::Notices;
 use crate::process::vrrp::post::Post;
 use crate::process::vrrp::scripts::Scripts;
+use crate::process::vrrp::sync_daemon::SyncDaemon;
 use crate::sys::files::Writer;
 use crate::sys::heartbeat::Heartbeat;
 use crate::sys::mailbox::{Mailbox, Sender, mailbox};
@@ -84,6 +86,7 @@ pub fn run(child: Child) -> io::Result<u8> {
         heartbeat: child.heartbeat,
         scripts,
         notices,
+        sync_daemon: None,
         writer: Some(writer),
         record: Record::new(record_path),
         loads: mailbox()?,
@@ -132,6 +135,7 @@ struct Process {
     heartbeat: Heartbeat,
     scripts: Scripts,
     notices: Notices,
+    sync_daemon: Option<SyncDaemon>,
     /// None at the very end.
     writer: Option<Writer>,
     record: Record,
@@ -164,6 +168,7 @@ mod token {
     pub(super) const LOADS: u64 = 2;
     pub(super) const SCRIPTS: u64 = 3;
     pub(super) const KERNEL: u64 = 4;
+    pub(super) const TABLE: u64 = 5;
 }
 
 /// What a wait brought, beside packets.
@@ -174,12 +179,13 @@ struct Woken {
     loads: bool,
     scripts: bool,
     kernel: bool,
+    table: bool,
 }
 
 impl Woken {
     /// Whether there is anything to do before the deadline; packets apart.
     const fn any(self) -> bool {
-        self.parent || self.signals || self.loads || self.scripts || self.kernel
+        self.parent || self.signals || self.loads || self.scripts || self.kernel || self.table
     }
 }
 
@@ -245,6 +251,7 @@ impl Process {
                 token::LOADS => woken.loads = true,
                 token::SCRIPTS => woken.scripts = true,
                 token::KERNEL => woken.kernel = true,
+                token::TABLE => woken.table = true,
                 socket => self.sockets.woken(socket),
             }
         }
@@ -268,6 +275,9 @@ impl Process {
             if self.events.is_closed() {
                 return Err(io::Error::other("the kernel's thread has ended"));
             }
+        }
+        if woken.table {
+            self.hear_table();
         }
         if woken.scripts {
             self.hear_scripts();
@@ -357,6 +367,7 @@ impl Process {
             return;
         }
         self.is_started = true;
+        self.apply_sync_daemon();
         self.node.handle(Input::Startup, clock::now(), &mut self.actions);
         self.perform_all();
         eprintln!(
@@ -399,6 +410,7 @@ impl Process {
         }
         if self.roles_changed {
             self.roles_changed = false;
+            self.follow_role();
             self.parent.send(&FromChild::Summary(self.summary()));
         }
     }
@@ -534,6 +546,7 @@ impl Process {
             self.record.save(&writer);
             writer.finish(DISK_PATIENCE);
         }
+        self.finish_sync_daemon();
         std::mem::take(&mut self.notices).finish();
         debug!("stopped within {:?}", clock::now().since(asked));
         Ok(())

@@ -10,6 +10,11 @@ use std::process::{Command, Stdio};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::Pid;
 
+/// The first word of a child's command line.
+pub const CHILD: &str = "--child";
+/// The first word where another process had the same job and is no more.
+pub const CHILD_AGAIN: &str = "--child-again";
+
 /// The descriptor a child finds its end of the channel on.
 pub const CHANNEL: RawFd = 3;
 /// The descriptor a child finds the configuration on.

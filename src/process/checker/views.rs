@@ -1,35 +1,17 @@
 //! What the process shows of itself: log lines, status, dumps.
 
-use tracing::{debug, error, info, warn};
-
 use super::Process;
 use crate::check::names;
 use crate::check::report::Event;
 use crate::check::view::{CheckerView, VirtualServerView};
-use crate::ipvs;
 use crate::model::VirtualServer;
 use crate::notify::checks;
-use crate::notify::report::{Level, Line};
 use crate::process::ipc::{CheckerStatus, RealServerStatus, VirtualServerStatus};
+use crate::process::lines;
 
 /// Logs what the engine reports.
 pub(super) fn log(event: &Event) {
-    write(checks::line(event));
-}
-
-/// Logs what keeping the table finds.
-pub(super) fn log_table(event: &ipvs::report::Event) {
-    write(crate::notify::ipvs::line(event));
-}
-
-fn write(line: Line) {
-    let Line { level, detail_only, text } = line;
-    match level {
-        _ if detail_only => debug!("{text}"),
-        Level::Error => error!("{text}"),
-        Level::Warning => warn!("{text}"),
-        Level::Info => info!("{text}"),
-    }
+    lines::write(checks::line(event));
 }
 
 impl Process {

@@ -73,7 +73,8 @@ impl Slot {
     fn try_spawn(&mut self, argv: &[OsString], bundle: &OwnedFd) -> std::io::Result<Pid> {
         let (arg0, rest) =
             argv.split_first().map_or((OsString::from("keepalived-rs"), &[][..]), |(a, r)| (a.clone(), r));
-        let mut arguments: Vec<OsString> = vec!["--child".into(), self.kind.word().into()];
+        let word = if self.starts == 0 { reexec::CHILD } else { reexec::CHILD_AGAIN };
+        let mut arguments: Vec<OsString> = vec![word.into(), self.kind.word().into()];
         arguments.extend_from_slice(rest);
         let (ours, theirs) = Channel::pair()?;
         let link = Link::new(ours)?;

@@ -55,6 +55,7 @@ impl Process {
         let vrrp = Arc::clone(&self.config.vrrp);
         self.node.handle(Input::Reload(&vrrp), clock::now(), &mut self.actions);
         self.perform_all();
+        self.apply_sync_daemon();
         self.tell_states();
         self.roles_changed = true;
     }
