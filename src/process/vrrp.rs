@@ -370,13 +370,6 @@ impl Process {
         self.apply_sync_daemon();
         self.node.handle(Input::Startup, clock::now(), &mut self.actions);
         self.perform_all();
-        eprintln!(
-            "action {} event {} inst {} model {}",
-            size_of::<Action>(),
-            size_of::<report::Event>(),
-            0,
-            size_of::<crate::model::Instance>()
-        );
         if self.ends.is_none() {
             self.parent.send(&FromChild::Ready);
         }

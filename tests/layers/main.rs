@@ -138,6 +138,20 @@ fn only_hands_touch_the_world() {
     none(complaints);
 }
 
+/// A daemon has a log; what was printed to find a bug stays out.
+#[test]
+fn only_the_command_line_prints() {
+    let mut complaints = Vec::new();
+    for source in sources().iter().filter(|s| s.module != "cli") {
+        for (number, line) in source.code() {
+            if ["print!(", "println!(", "dbg!("].iter().any(|word| line.contains(word)) {
+                complaints.push(source.complain(number, "it prints"));
+            }
+        }
+    }
+    none(complaints);
+}
+
 #[test]
 fn unsafe_code_is_in_sys_only_and_says_why_it_is_sound() {
     let mut complaints = Vec::new();
