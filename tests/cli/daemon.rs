@@ -386,6 +386,31 @@ fn a_frozen_child_is_replaced() {
     });
 }
 
+/// D34: nothing noticed, and the servers' states were frozen with it.
+#[test]
+fn a_frozen_checker_is_replaced_while_virtual_routers_run_on() {
+    scratch(|| {
+        let dir = Dir::new();
+        let script = dir.write("check", "#!/bin/sh\nexit 0\n");
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let service = format!(
+            "virtual_server 10.0.0.100 80 {{\n protocol TCP\n lb_algo rr\n lb_kind NAT\n delay_loop 1\n \
+             real_server 10.0.0.7 80 {{\n  MISC_CHECK {{\n   misc_path {}\n  }}\n }}\n}}\n",
+            script.display()
+        );
+        dir.write("k.conf", &(router("VI_1", 51, &["10.0.0.100/24"]) + &service));
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("Misc check for [[10.0.0.7]:tcp:80 VS [10.0.0.100]:tcp:80] by");
+        let (frozen, router) = (dir.pid("c.pid"), dir.pid("v.pid"));
+        kill(frozen, Signal::SIGSTOP).unwrap();
+        daemon.wait_for(&format!("Healthcheck process({frozen}) does not answer: killing it"));
+        daemon.wait_for(&format!("Healthcheck child process({frozen}) died: Respawning"));
+        eventually("another checker runs", || dir.pid("c.pid") != frozen);
+        assert_eq!(dir.pid("v.pid"), router);
+        assert!(daemon.stop().success());
+    });
+}
+
 #[test]
 fn a_log_reader_that_has_stopped_holds_up_nobody() {
     use std::io::Read;
