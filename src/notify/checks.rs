@@ -121,7 +121,6 @@ fn checker(vs: &str, rs: &str, checker: &Checker, what: &CheckerEvent) -> String
     }
 }
 
-/// The name of the check in sentences.
 /// What a checker is called in log lines.
 pub const fn kind(probe: &Probe) -> &'static str {
     match probe {

@@ -420,13 +420,7 @@ impl Process {
         }
         self.writer.finish(DISK_PATIENCE);
         self.notices.finish();
-        let [user, system, ..] =
-            daemon::cpu_usage().map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000));
-        if self.options.log.detail > 0 {
-            info!("Stopped - used {user} user time, {system} system time");
-        } else {
-            info!("Stopped");
-        }
+        lines::stopped(&self.options);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::dump;
 use crate::model::{Config, ScriptCommand};
 use crate::process::configuration::Read;
 use crate::process::ipc::{FromChild, Order, Reply, Summary};
+use crate::process::lines;
 use crate::process::paths::{Dump, dump_file};
 use crate::process::start::{self, Start};
 use crate::supervise::child::{Action, End, Input, Kind};
@@ -510,8 +511,7 @@ impl Parent {
             // Only where it is empty.
             let _ = std::fs::remove_dir(directory);
         }
-        let seconds = |micros: i64| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-        let [user, system, child_user, child_system] = daemon::cpu_usage().map(seconds);
+        let [user, system, child_user, child_system] = daemon::cpu_usage().map(lines::seconds);
         debug!("CPU usage (self/children) user: {user}/{child_user} system: {system}/{child_system}");
         info!("Stopped Keepalived {}", start::version());
         log::flush(Duration::from_secs(1));

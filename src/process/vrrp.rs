@@ -19,6 +19,7 @@ use crate::model::{Config, Vrrp};
 use crate::process::child::{Child, NO_PERMISSION};
 use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
+use crate::process::lines;
 use crate::process::paths;
 use crate::process::record::{self, Record};
 use crate::process::vrrp::notices::Notices;
@@ -32,7 +33,7 @@ use crate::sys::netlink::{Event, Kernel, KernelEvents, Order};
 use crate::sys::poller::Poller;
 use crate::sys::raw_socket::Sockets;
 use crate::sys::signals::{Signal, Signals};
-use crate::sys::{clock, daemon, schedule};
+use crate::sys::{clock, schedule};
 use crate::time::{Duration, Instant};
 use crate::vrrp::io::{Action, Failure, Input, Link as KernelLink, SendAdvert, Wake};
 use crate::vrrp::{Node, report};
@@ -210,13 +211,7 @@ impl Process {
         if status == 0 {
             self.leave()?;
         }
-        let [user, system, ..] =
-            daemon::cpu_usage().map(|micros| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000));
-        if self.options.log.detail > 0 {
-            info!("Stopped - used {user} user time, {system} system time");
-        } else {
-            info!("Stopped");
-        }
+        lines::stopped(&self.options);
         Ok(status)
     }
 

@@ -201,12 +201,13 @@ while True:
 check "a connection goes through" connect
 connections() { ipvsadm -Ln --stats | awk '/->.*9001/ { print $3 }'; }
 before=$(connections)
+# A try that the client has given up may still arrive on a slow machine: count when no more come.
+until sleep 1; now=$(connections); [ "$now" = "$before" ]; do before=$now; done
 echo '-A -t 10.8.0.1:80 -s wlc -p 30' >&"${EXERCISER[1]}"
 echo '-a -t 10.8.0.1:80 -r 10.8.0.1:9001 -m -w 9' >&"${EXERCISER[1]}"
 ask apply
 check "a service with other settings and weights is an edited one" has <(ipvsadm -Sn) "10.8.0.1:9001 -m -w 9"
-# A connection that was tried again while the machine was slow may still be counted.
-check "and keeps its counters" test "${before:-0}" -ge 1 -a "$(connections)" -ge "${before:-0}"
+check "and keeps its counters" test "${before:-0}" -ge 1 -a "$(connections)" = "${before:-0}"
 kill $server
 ask clear && ask apply
 quit
