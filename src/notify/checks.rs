@@ -259,7 +259,8 @@ pub(crate) fn smtp_words(reason: &Reason, target: SocketAddr, rs: &str) -> Strin
     let server = endpoint(target);
     match reason.kind {
         ReasonKind::ConnectTimeout => format!("Connection timeout to server {server}"),
-        ReasonKind::Unreachable => format!("Network unreachable for server {server} - real server {rs}"),
+        ReasonKind::Refused => format!("Could not connect to server {server}"),
+        ReasonKind::Unreachable => format!("Network unreachable for server {} - real server {rs}", target.ip()),
         ReasonKind::Timeout | ReasonKind::Stalled => format!("Read timeout from server {server}"),
         ReasonKind::Reset | ReasonKind::Read | ReasonKind::Closed => format!("Read failure from server {server}"),
         ReasonKind::Write => format!("Write failure to server {server}"),

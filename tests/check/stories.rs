@@ -459,8 +459,8 @@ fn an_smtp_check_has_all_its_attempts_in_each_round() {
     }
     assert_eq!(trace, [(1, 1), (1, 1), (6, 0), (1, 0), (1, 0), (6, 0)]);
     let said = bench.said();
-    assert_eq!(said[0], "SMTP_CHECK Error connecting to server [10.0.0.1]:25 (connection refused)");
-    let mail = "MAIL Realserver [10.0.0.1]:tcp:80 of virtual server [192.0.2.1]:tcp:80 - DOWN: => CHECK failed on service : Error connecting to server [10.0.0.1]:25 <=";
+    assert_eq!(said[0], "SMTP_CHECK Could not connect to server [10.0.0.1]:25 (connection refused)");
+    let mail = "MAIL Realserver [10.0.0.1]:tcp:80 of virtual server [192.0.2.1]:tcp:80 - DOWN: => CHECK failed on service : Could not connect to server [10.0.0.1]:25 <=";
     assert!(said.contains(&mail.to_owned()), "{said:#?}");
 }
 

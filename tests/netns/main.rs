@@ -6,6 +6,7 @@
 mod lan;
 
 mod bytes;
+mod lvs;
 mod matrix;
 mod regressions;
 mod scenes;

@@ -247,6 +247,11 @@ impl Lan {
         self.story.wait(LIMIT, answer).unwrap_or_else(|| panic!("not seen within {LIMIT:?}: {what}"))
     }
 
+    /// Waits until this holds of what was seen; whether it came to that.
+    pub(crate) fn sees(&self, mut holds: impl FnMut(&Seen) -> bool) -> bool {
+        self.story.wait(LIMIT, |seen| holds(seen).then_some(())).is_some()
+    }
+
     /// Waits until a host has an address.
     pub(crate) fn wait_held(&self, host: char, address: IpAddr) {
         self.wait(&format!("{host} holds {address}"), |seen| seen.holds(host, address).then_some(()));
