@@ -69,8 +69,18 @@ struct Thread {
 /// Letters so far.
 #[derive(Debug, Default)]
 struct Counters {
+    handed_over: AtomicU64,
     sent: AtomicU64,
     lost: AtomicU64,
+}
+
+impl Counters {
+    /// Letters that are neither sent nor lost.
+    fn left(&self) -> u64 {
+        let [all, sent, lost] =
+            [&self.handed_over, &self.sent, &self.lost].map(|counter| counter.load(Ordering::Relaxed));
+        all.saturating_sub(sent).saturating_sub(lost)
+    }
 }
 
 impl Mailer {
@@ -82,6 +92,7 @@ impl Mailer {
                 Err(error) => error!("cannot start a thread for mail: {error}"),
             }
         }
+        self.counters.handed_over.fetch_add(1, Ordering::Relaxed);
         let handed_over = self.thread.as_ref().is_some_and(|thread| thread.letters.try_send(letter).is_ok());
         if !handed_over && self.counters.lost.fetch_add(1, Ordering::Relaxed) == 0 {
             error!("more than {MOST_WAITING} mails wait for their server: further ones are lost");
@@ -95,9 +106,15 @@ impl Mailer {
 
     /// The end: what waits is tried once more, for so long at most. Not for a loop that must go on.
     pub fn finish(self, patience: Duration) {
-        if let Some(Thread { letters, ended }) = self.thread {
-            drop(letters);
-            let _ = ended.recv_timeout(patience);
+        let Some(Thread { letters, ended }) = self.thread else { return };
+        drop(letters);
+        if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(patience) {
+            let left = self.counters.left();
+            let (mails, their) = if left == 1 { ("mail is", "its") } else { ("mails are", "their") };
+            error!(
+                "{left} {mails} lost: {their} server did not take {} in time",
+                if left == 1 { "it" } else { "them" }
+            );
         }
     }
 }

@@ -3,3 +3,4 @@
 
 pub(crate) mod kit;
 mod mails;
+mod post;
