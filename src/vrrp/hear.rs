@@ -168,9 +168,7 @@ impl Instance {
         }
         if !flooded {
             self.announce(garp.lower_prio_repeat, ctx);
-            if !expected {
-                self.tell(Notified::MasterRxLowerPri, ctx);
-            }
+            self.tell(Notified::MasterRxLowerPri, ctx);
         }
         if self.effective == 255 && priority == 255 {
             self.meet_other_owner(heard, ctx);
