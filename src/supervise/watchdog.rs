@@ -6,6 +6,10 @@ use crate::time::{Duration, Instant};
 /// everybody gets a new chance.
 const OVERSLEPT: f64 = 1.5;
 
+/// How long a process that has work on the processor may be silent: on a machine that is slow or crowded, to kill it
+/// would only make more work.
+const BUSY: Duration = Duration::from_secs(20);
+
 /// What a look leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -13,24 +17,28 @@ pub enum Verdict {
     Fine,
     /// It may just have had nothing to do: give it something.
     Ask,
-    /// It was asked and did nothing for a whole interval.
+    /// It was asked and did nothing for a whole interval. One that runs, or waits for the processor or a disk, is slow
+    /// and not frozen.
+    Silent,
+    /// It did nothing for so long that not even much work excuses it.
     Frozen,
 }
 
 /// The watch over one child.
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
-    /// From one look to the next; a frozen child is found within three.
+    /// From one look to the next; a silent child is found within three.
     interval: Duration,
     seen: u64,
     looked: Instant,
-    asked: bool,
+    /// Since when it has not answered.
+    asked: Option<Instant>,
 }
 
 impl Watchdog {
     /// Begins a watch.
     pub const fn new(interval: Duration, now: Instant) -> Self {
-        Self { interval, seen: 0, looked: now, asked: false }
+        Self { interval, seen: 0, looked: now, asked: None }
     }
 
     /// When to look.
@@ -45,12 +53,13 @@ impl Watchdog {
         }
         let overslept = now.since(self.looked) >= self.interval.mul_f64(OVERSLEPT);
         let moved = count != self.seen;
-        let was_asked = self.asked;
-        *self = Self { seen: count, looked: now, asked: !moved, ..*self };
-        match (moved, was_asked && !overslept) {
-            (true, _) => Verdict::Fine,
-            (false, false) => Verdict::Ask,
-            (false, true) => Verdict::Frozen,
+        let asked = self.asked.filter(|_| !moved && !overslept);
+        *self = Self { seen: count, looked: now, asked: if moved { None } else { Some(asked.unwrap_or(now)) }, ..*self };
+        match asked {
+            _ if moved => Verdict::Fine,
+            None => Verdict::Ask,
+            Some(asked) if now.since(asked) < BUSY => Verdict::Silent,
+            Some(_) => Verdict::Frozen,
         }
     }
 }
@@ -79,9 +88,11 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_does_not_answer_is_frozen() {
-        assert_eq!(looks(&[3, 3, 3]), [Verdict::Fine, Verdict::Ask, Verdict::Frozen]);
-        assert_eq!(looks(&[0, 0]), [Verdict::Ask, Verdict::Frozen]);
+    fn a_child_that_does_not_answer_is_silent_and_then_frozen() {
+        assert_eq!(looks(&[3, 3, 3]), [Verdict::Fine, Verdict::Ask, Verdict::Silent]);
+        let [ask, silent, frozen] = [Verdict::Ask, Verdict::Silent, Verdict::Frozen];
+        assert_eq!(looks(&[0; 7]), [ask, silent, silent, silent, silent, frozen, frozen]);
+        assert_eq!(looks(&[0, 0, 0, 0, 0, 1, 1, 1]), [ask, silent, silent, silent, silent, Verdict::Fine, ask, silent]);
     }
 
     #[test]
@@ -90,7 +101,7 @@ mod tests {
         assert_eq!(watchdog.look(0, START + INTERVAL), Verdict::Ask);
         let much_later = START + Duration::from_secs(60);
         assert_eq!(watchdog.look(0, much_later), Verdict::Ask);
-        assert_eq!(watchdog.look(0, much_later + INTERVAL), Verdict::Frozen);
+        assert_eq!(watchdog.look(0, much_later + INTERVAL), Verdict::Silent);
     }
 
     #[test]

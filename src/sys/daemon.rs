@@ -100,6 +100,13 @@ pub fn is_traced(pid: Pid) -> bool {
     status.lines().find_map(|line| line.strip_prefix("TracerPid:")).is_some_and(|tracer| tracer.trim() != "0")
 }
 
+/// Whether the process runs, or waits for the processor or a disk: slow, not stuck.
+pub fn is_busy(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name before the state is in parentheses, and may have some itself.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['R', 'D']))
+}
+
 /// RLIMIT_CORE without limit (`-m`).
 pub fn allow_core_dumps() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_CORE, rlim_t::MAX, rlim_t::MAX)?)

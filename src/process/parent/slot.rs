@@ -115,9 +115,10 @@ impl Slot {
                     link.send(&ToChild::Beat);
                 }
             }
+            Verdict::Silent if daemon::is_busy(pid) => {}
             // Somebody is looking at it with a debugger.
-            Verdict::Frozen if daemon::is_traced(pid) => {}
-            Verdict::Frozen => {
+            Verdict::Silent | Verdict::Frozen if daemon::is_traced(pid) => {}
+            Verdict::Silent | Verdict::Frozen => {
                 error!(target: ROLE, "{} process({pid}) does not answer: killing it", self.kind.log_name());
                 self.signal(nix::libc::SIGKILL);
             }
