@@ -3,6 +3,7 @@
 // All of it is test: what fails, fails.
 #![allow(clippy::unwrap_used)]
 
+mod checks;
 mod daemon;
 mod dumps;
 mod kit;
