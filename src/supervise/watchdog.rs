@@ -54,7 +54,8 @@ impl Watchdog {
         let overslept = now.since(self.looked) >= self.interval.mul_f64(OVERSLEPT);
         let moved = count != self.seen;
         let asked = self.asked.filter(|_| !moved && !overslept);
-        *self = Self { seen: count, looked: now, asked: if moved { None } else { Some(asked.unwrap_or(now)) }, ..*self };
+        *self =
+            Self { seen: count, looked: now, asked: if moved { None } else { Some(asked.unwrap_or(now)) }, ..*self };
         match asked {
             _ if moved => Verdict::Fine,
             None => Verdict::Ask,

@@ -39,7 +39,8 @@ fn several_scripts_of_the_last_server_run() {
     scratch(|| {
         let dir = Dir::new();
         let names = ["first", "second", "third"];
-        let check = |name| format!("  MISC_CHECK {{\n   misc_path \"{} a b\"\n   warmup 0\n  }}\n", counting(&dir, name));
+        let check =
+            |name| format!("  MISC_CHECK {{\n   misc_path \"{} a b\"\n   warmup 0\n  }}\n", counting(&dir, name));
         let tcp = "  TCP_CHECK {\n  }\n";
         let text = service(1, tcp) + &service(2, &check("other")) + &service(3, &names.map(check).concat());
         dir.write("k.conf", &text);
