@@ -23,7 +23,7 @@ OUT = None
 ANY = "any"
 WEIGHT = 5
 PORTS = {"nginx": 80, "tls": 443, "http": 80, "https": 443, "smtp": 25, "dnsmasq": 53, "dns": 53, "udp": 7, "kernel": 9}
-LIMIT = 120  # seconds until the last has got there, on a machine that is slow
+LIMIT = 200  # seconds until the last has got there, on a machine that is slow
 
 PROGRAMS = {"ours": os.environ["KEEPALIVED_RS"], "theirs": "/usr/sbin/keepalived"}
 

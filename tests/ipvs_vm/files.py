@@ -22,12 +22,14 @@ PAGE = "web 1.0"
 STEP = 8  # seconds that each step has at least
 LIMIT = int(os.environ.get("FILES_LIMIT", 60))  # and at most, until the tables are the same
 BATCH = 16  # files at a time
-SAMPLE = 8  # of the corpus, where not all are wanted
+SAMPLE = ("003-", "049-", "057-", "116-", "142-", "152-")  # of the corpus, where not all are wanted
 
 # Files with a persistence_granularity for a group, which keepalived forgets.
 GRANULARITY = ["lvs-groups.conf"]
 # Files whose tables differ, with the reason.
 EXCEPTIONS = {
+    "126-shidg-note.conf": "a server without a port: keepalived asks port 0",
+    "148-hercules-team-augeas.conf": "keepalived 2.4.3 does not run with it",
     "056-charnet1019-keepalived-api.conf": "for keepalived the brace of an unknown block closes global_defs",
 }
 
@@ -49,14 +51,17 @@ def chosen(root):
         return ours + theirs
     if wanted:
         return [path for path in ours + theirs if wanted in path]
-    step = max(len(theirs) // SAMPLE, 1)
-    return ours + theirs[::step][:SAMPLE]
+    return ours + [path for path in theirs if os.path.basename(path).startswith(SAMPLE)]
 
 
 def hurried(text):
     """The file, with all waiting cut short."""
     lines = []
     for line in text.split("\n"):
+        if re.match(r"^\s*misc_path\s.*[^\\]$", line):
+            # Else it is delay_loop, which is too short for a slow machine.
+            lines.append("    misc_timeout 20")
+        line = re.sub(r"^(\s*misc_timeout)\s+\S+", r"\1 20", line)
         line = re.sub(r"^(\s*delay_loop)\s+\S+", r"\1 2", line)
         line = re.sub(r"^(\s*(?:delay_before_retry|warmup))\s+\S+", r"\1 1", line)
         line = re.sub(r"^(\s*connect_timeout)\s+\S+", r"\1 3", line)
@@ -279,9 +284,10 @@ async def tell(paths, first):
     await settle("start", all_told)
     answer(False)
     await settle("all servers down", all_told)
-    for told in all_told:
-        told.reload()
-    await settle("reloaded while down", all_told)
+    if os.environ.get("FILES"):
+        for told in all_told:
+            told.reload()
+        await settle("reloaded while down", all_told)
     answer(True)
     await settle("all servers up", all_told)
     for told in all_told:
