@@ -40,9 +40,11 @@ use crate::vrrp::{Node, report};
 
 /// Packets and kernel events that are heard before timers are looked at, so that a flood cannot hold back an advert.
 const BATCH: usize = 256;
-/// A packet that comes so soon after another one is hardly the last: the loop waits as long for more of them, which costs
-/// one wake-up for all instead of one for each.
-const COMPANY: Duration = Duration::from_millis(1);
+/// A packet that comes soon after another one is hardly the last: the loop waits for about so many more of them, which
+/// costs one wake-up for all instead of one for each. A flood fills the socket no faster than that.
+const COMPANY: u32 = 16;
+/// So long the loop waits for them at least, and at most as long as the engine has patience.
+const PATIENCE: Duration = Duration::from_millis(1);
 /// A takeover is awaited so long before its time with open eyes.
 const AHEAD: Duration = Duration::from_micros(150);
 /// For the kernel to have removed every address at the end.
@@ -81,7 +83,7 @@ pub fn run(child: Child) -> io::Result<u8> {
         events,
         kernel_waits: false,
         heard: Instant::ZERO,
-        hears_a_burst: false,
+        company: Duration::ZERO,
         signals: Signals::open()?,
         parent: Post::new(child.channel),
         heartbeat: child.heartbeat,
@@ -129,8 +131,8 @@ struct Process {
     kernel_waits: bool,
     /// When packets came last.
     heard: Instant,
-    /// More are likely to come.
-    hears_a_burst: bool,
+    /// More are likely to come, and are waited for so long.
+    company: Duration,
     signals: Signals,
     parent: Post,
     heartbeat: Heartbeat,
@@ -220,8 +222,8 @@ impl Process {
             return self.wait_until(Some(Instant::ZERO));
         }
         let deadline = self.node.deadline();
-        if self.hears_a_burst {
-            let soon = clock::now() + COMPANY;
+        if !self.company.is_zero() {
+            let soon = self.heard + self.company;
             clock::nap(deadline.map_or(soon, |(at, _)| at.min(soon)));
         }
         match deadline {
@@ -259,11 +261,14 @@ impl Process {
         let Self { sockets, node, actions, .. } = self;
         if sockets.is_readable() {
             let now = clock::now();
-            self.hears_a_burst = now.since(self.heard) < COMPANY;
+            let count =
+                sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, now, actions));
+            let gap = now.since(self.heard) / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+            let patience = node.patience().max(PATIENCE);
+            self.company = if gap < patience { (gap * COMPANY).clamp(PATIENCE, patience) } else { Duration::ZERO };
             self.heard = now;
-            sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, clock::now(), actions));
         } else {
-            self.hears_a_burst = false;
+            self.company = Duration::ZERO;
         }
         if woken.kernel {
             self.hear_kernel();
@@ -375,6 +380,21 @@ impl Process {
 
     /// Carries out what the engine wants, until it wants nothing more.
     fn perform_all(&mut self) {
+        let only_adverts = self.actions.iter().all(|action| matches!(action, Action::SendAdvert(_)));
+        if only_adverts && self.failures.is_empty() && self.orders.is_empty() && !self.roles_changed {
+            let advert = |action| if let Action::SendAdvert(advert) = action { Some(advert) } else { None };
+            self.adverts.extend(self.actions.drain(..).filter_map(advert));
+            self.send_adverts();
+            if self.failures.is_empty() {
+                return;
+            }
+        }
+        self.perform_more();
+    }
+
+    /// What a turn that only hears and sends adverts does not touch: the memory and the code of it are cold.
+    #[cold]
+    fn perform_more(&mut self) {
         loop {
             let mut actions = std::mem::take(&mut self.actions);
             actions.drain(..).for_each(|action| self.perform(action));
@@ -386,7 +406,6 @@ impl Process {
             let Some(failure) = self.failures.pop_front() else { break };
             self.node.handle(Input::Failed(failure), clock::now(), &mut self.actions);
         }
-        // A turn that only sends an advert touches nothing else: the memory and the code of the rest are cold.
         if !self.orders.is_empty() {
             self.kernel.submit(std::mem::take(&mut self.orders));
         }

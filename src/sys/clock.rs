@@ -8,9 +8,11 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 use crate::time::{Duration, Instant};
 
 /// Now, on CLOCK_MONOTONIC.
+// One copy for all callers: a loop that wakes for one packet finds little of its code in the cache.
+#[inline(never)]
 pub fn now() -> Instant {
-    let span = read(ClockId::CLOCK_MONOTONIC);
-    Instant::from_nanos(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has this clock and the result is on our stack");
+    Instant::from_nanos(time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned())
 }
 
 /// Sleeps until then; a signal may wake earlier.
@@ -21,12 +23,7 @@ pub fn nap(until: Instant) {
 
 /// Time since boot, sleep included (CLOCK_BOOTTIME): what `vrrp_delay_after_boot` counts from.
 pub fn uptime() -> Duration {
-    read(ClockId::CLOCK_BOOTTIME)
-}
-
-fn read(clock: ClockId) -> Duration {
-    let time = clock_gettime(clock).expect("Linux has this clock and the result is on our stack");
-    Duration::from(time)
+    Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has this clock and the result is on our stack"))
 }
 
 #[cfg(test)]

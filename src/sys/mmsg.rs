@@ -77,13 +77,18 @@ const fn cmsg_len(data: u32) -> usize {
 /// Sends datagrams together; grows to the largest batch it has sent and allocates nothing afterwards.
 #[derive(Default)]
 pub(crate) struct SendBatch {
-    names: Vec<(Name, libc::socklen_t)>,
-    controls: Vec<(Control, usize)>,
-    vectors: Vec<libc::iovec>,
+    parts: Vec<Parts>,
     headers: Vec<libc::mmsghdr>,
 }
 
-// SAFETY: the pointers in `vectors` and `headers` are written anew in each `send` and used only before it returns.
+/// What a message header points to.
+struct Parts {
+    name: Name,
+    control: Control,
+    vector: libc::iovec,
+}
+
+// SAFETY: the pointers in `parts` and `headers` are written anew in each `send` and used only before it returns.
 unsafe impl Send for SendBatch {}
 
 impl fmt::Debug for SendBatch {
@@ -102,50 +107,49 @@ impl SendBatch {
         messages: impl IntoIterator<Item = Outgoing<'a>>,
         mut failed: impl FnMut(usize, i32),
     ) {
-        let mut messages = messages.into_iter().peekable();
+        let mut messages = messages.into_iter();
         let mut base = 0;
-        while messages.peek().is_some() {
+        loop {
             self.fill(messages.by_ref().take(MAX_BATCH));
+            if self.headers.is_empty() {
+                break;
+            }
             self.flush(socket, flags, |index, errno| failed(base + index, errno));
             base += self.headers.len();
         }
-        // What they point to is the caller's again.
-        self.vectors.clear();
-        self.headers.clear();
     }
 
+    /// Nothing stays of earlier messages: what those pointed to is the caller's again.
     fn fill<'a>(&mut self, messages: impl Iterator<Item = Outgoing<'a>>) {
-        self.names.clear();
-        self.controls.clear();
-        self.vectors.clear();
+        self.parts.clear();
         self.headers.clear();
         for message in messages {
-            self.names.push(name(message.to));
-            self.controls.push(control(message));
+            let (name, name_len) = name(message.to);
+            let (control, control_len) = control(message);
             let (base, len) = (message.bytes.as_ptr().cast_mut().cast(), message.bytes.len());
-            self.vectors.push(libc::iovec { iov_base: base, iov_len: len });
-        }
-        let parts = self.names.iter_mut().zip(&mut self.controls).zip(&mut self.vectors);
-        self.headers.extend(parts.map(|(((name, name_len), (control, control_len)), vector)| {
+            self.parts.push(Parts { name, control, vector: libc::iovec { iov_base: base, iov_len: len } });
             // SAFETY: a message header of zeroes is one without name, vectors and control messages.
             let mut header: libc::mmsghdr = unsafe { zeroed() };
-            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
-            header.msg_hdr.msg_namelen = *name_len;
-            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_namelen = name_len;
             header.msg_hdr.msg_iovlen = 1;
-            if *control_len > 0 {
-                header.msg_hdr.msg_control = ptr::from_mut(control).cast();
-                header.msg_hdr.msg_controllen = *control_len as _;
+            header.msg_hdr.msg_controllen = control_len as _;
+            self.headers.push(header);
+        }
+        // From here on the parts stay where they are.
+        for (header, parts) in self.headers.iter_mut().zip(&mut self.parts) {
+            header.msg_hdr.msg_name = ptr::from_mut(&mut parts.name).cast();
+            header.msg_hdr.msg_iov = &mut parts.vector;
+            if header.msg_hdr.msg_controllen > 0 {
+                header.msg_hdr.msg_control = ptr::from_mut(&mut parts.control).cast();
             }
-            header
-        }));
+        }
     }
 
     fn flush(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int, mut failed: impl FnMut(usize, i32)) {
         let mut done = 0;
         while done < self.headers.len() {
             let left = &mut self.headers[done..];
-            // SAFETY: every header points into `names`, `controls` and `vectors`, which nobody touches until the next
+            // SAFETY: every header points into `parts`, which nobody touches until the next
             // `fill`, and to bytes that outlive `send`, which is our only caller.
             let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), left.len() as _, flags as _) };
             if let Ok(sent @ 1..) = usize::try_from(sent) {
@@ -247,9 +251,11 @@ pub(crate) struct ReceiveBatch {
     controls: Box<[ControlRoom]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    /// In so many headers the kernel has left how much it used.
+    used: usize,
 }
 
-// SAFETY: the pointers in `vectors` and `headers` are written anew in each `receive` and used only before it returns.
+// SAFETY: the pointers in `vectors` and `headers` lead into the boxes beside them, which never move nor shrink.
 unsafe impl Send for ReceiveBatch {}
 
 impl fmt::Debug for ReceiveBatch {
@@ -263,14 +269,26 @@ impl ReceiveBatch {
     pub(crate) fn new(messages: usize, buffer_len: usize) -> Self {
         // SAFETY: names, vectors and headers of zeroes are valid and point to nothing.
         let (name, vector, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
-        Self {
+        let mut batch = Self {
             buffers: vec![0; messages * buffer_len].into_boxed_slice(),
             buffer_len,
             names: vec![name; messages].into_boxed_slice(),
             controls: vec![ControlRoom::default(); messages].into_boxed_slice(),
             vectors: vec![vector; messages].into_boxed_slice(),
             headers: vec![header; messages].into_boxed_slice(),
+            used: messages,
+        };
+        let buffers = batch.buffers.chunks_exact_mut(buffer_len);
+        let rooms = batch.names.iter_mut().zip(&mut batch.controls).zip(&mut batch.vectors).zip(buffers);
+        for (header, (((name, control), vector), buffer)) in batch.headers.iter_mut().zip(rooms) {
+            *vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+            let header = &mut header.msg_hdr;
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            header.msg_name = ptr::from_mut(name).cast();
+            header.msg_control = control.as_mut_ptr().cast();
         }
+        batch
     }
 
     /// How many datagrams it can take at once.
@@ -281,20 +299,12 @@ impl ReceiveBatch {
     /// Receives at most `limit` datagrams of those that wait, and says how many there were.
     pub(crate) fn receive(&mut self, socket: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
         let limit = limit.min(self.headers.len());
-        let buffers = self.buffers.chunks_exact_mut(self.buffer_len);
-        let rooms = self.names.iter_mut().zip(&mut self.controls).zip(&mut self.vectors).zip(buffers);
-        for (header, (((name, control), vector), buffer)) in self.headers[..limit].iter_mut().zip(rooms) {
-            *vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-            let header = &mut header.msg_hdr;
-            header.msg_iov = vector;
-            header.msg_iovlen = 1;
-            header.msg_name = ptr::from_mut(name).cast();
-            header.msg_control = control.as_mut_ptr().cast();
-            // In these the kernel leaves how much it has used.
-            header.msg_namelen = size_of::<libc::sockaddr_in6>() as _;
-            header.msg_controllen = size_of::<ControlRoom>() as _;
-            header.msg_flags = 0;
+        for header in &mut self.headers[..self.used] {
+            header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in6>() as _;
+            header.msg_hdr.msg_controllen = size_of::<ControlRoom>() as _;
+            header.msg_hdr.msg_flags = 0;
         }
+        self.used = 0;
         // SAFETY: every header points to a name, a buffer and control room of ours, with their true lengths; the time
         // limit is absent.
         let count = unsafe {
@@ -306,7 +316,8 @@ impl ReceiveBatch {
                 ptr::null_mut(),
             )
         };
-        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+        self.used = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        Ok(self.used)
     }
 
     /// The datagram at a place of the last `receive`; none where its sender is no IP address.

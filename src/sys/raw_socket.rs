@@ -37,8 +37,6 @@ pub struct Sockets {
     readable: usize,
     /// Which pair is read first next time, so that a flooded one cannot starve the others.
     first: usize,
-    /// (pair, advert) of the adverts being sent, kept to be reused.
-    order: Vec<(usize, usize)>,
     outgoing: SendBatch,
     incoming: ReceiveBatch,
     counters: Counters,
@@ -72,7 +70,6 @@ impl Default for Sockets {
             tokens: FIRST_TOKEN,
             readable: 0,
             first: 0,
-            order: Vec::new(),
             outgoing: SendBatch::default(),
             incoming: ReceiveBatch::new(RECEIVE_BATCH, DATAGRAM),
             counters: Counters::default(),
@@ -126,31 +123,42 @@ impl Sockets {
     /// for each socket after its adverts have gone.
     pub fn send(&mut self, adverts: &[SendAdvert], now: impl Fn() -> Instant) -> Vec<Failure> {
         let mut failures = Vec::new();
-        self.order.clear();
-        for (index, advert) in adverts.iter().enumerate() {
-            match self.pairs.binary_search_by_key(&advert.socket, |pair| pair.key) {
-                Ok(pair) => self.order.push((pair, index)),
-                Err(_) => failures.extend(advert.packets.iter().map(|(to, _)| failure(advert, *to, libc::ENODEV))),
-            }
+        let Some(first) = adverts.first() else { return failures };
+        if adverts.iter().all(|advert| advert.socket == first.socket) {
+            self.send_by(first.socket, adverts.iter(), &now, &mut failures);
+            return failures;
         }
+        let mut adverts: Vec<&SendAdvert> = adverts.iter().collect();
         // Within a socket the order stays.
-        self.order.sort_unstable();
-        for group in self.order.chunk_by(|one, other| one.0 == other.0) {
-            let Some((pair, _)) = group.first() else { continue };
-            let pair = &self.pairs[*pair];
-            let packets = || {
-                let adverts = group.iter().map(|(_, advert)| &adverts[*advert]);
-                adverts.flat_map(|advert| advert.packets.iter().map(move |(to, bytes)| (advert, *to, bytes)))
-            };
-            let link = pair.key.link.unwrap_or_default();
-            let messages = packets().map(|(advert, to, bytes)| outgoing(advert, to, link, bytes));
-            self.outgoing.send(pair.send.as_fd(), pair.send_flags(), messages, |index, errno| {
-                failures.extend(packets().nth(index).map(|(advert, to, _)| failure(advert, to, errno)));
-            });
-            let gone = now();
-            group.iter().for_each(|(_, advert)| self.counters.lateness.record(gone.since(adverts[*advert].due)));
+        adverts.sort_by_key(|advert| advert.socket);
+        for group in adverts.chunk_by(|one, other| one.socket == other.socket) {
+            let Some(first) = group.first() else { continue };
+            self.send_by(first.socket, group.iter().copied(), &now, &mut failures);
         }
         failures
+    }
+
+    fn send_by<'a>(
+        &mut self,
+        socket: SocketKey,
+        adverts: impl Iterator<Item = &'a SendAdvert> + Clone,
+        now: &impl Fn() -> Instant,
+        failures: &mut Vec<Failure>,
+    ) {
+        let packets =
+            || adverts.clone().flat_map(|advert| advert.packets.iter().map(move |(to, bytes)| (advert, *to, bytes)));
+        let Ok(pair) = self.pairs.binary_search_by_key(&socket, |pair| pair.key) else {
+            failures.extend(packets().map(|(advert, to, _)| failure(advert, to, libc::ENODEV)));
+            return;
+        };
+        let pair = &self.pairs[pair];
+        let link = socket.link.unwrap_or_default();
+        let messages = packets().map(|(advert, to, bytes)| outgoing(advert, to, link, bytes));
+        self.outgoing.send(pair.send.as_fd(), pair.send_flags(), messages, |index, errno| {
+            failures.extend(packets().nth(index).map(|(advert, to, _)| failure(advert, to, errno)));
+        });
+        let gone = now();
+        adverts.clone().for_each(|advert| self.counters.lateness.record(gone.since(advert.due)));
     }
 
     /// Takes at most `budget` datagrams of those that wait and says how many it took; with less than `budget`, nothing

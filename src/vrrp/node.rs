@@ -28,6 +28,9 @@ const ENETUNREACH: i32 = 101;
 /// No deadline.
 pub(crate) const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
+/// Longer than this no packet waits.
+const MOST_PATIENCE: Duration = Duration::from_millis(50);
+
 /// The VRRP engine: every instance of one process.
 #[derive(Debug)]
 pub struct Node {
@@ -45,6 +48,11 @@ pub struct Node {
     pub(crate) holdings: Holdings,
     pub(crate) announcer: Announcer,
     pub(crate) startup_ends: Option<Instant>,
+    /// When something is due that is no instance's own, and why ([`NEVER`]: nothing is). A turn that only sends or
+    /// hears adverts does not change it, and looks at nothing else.
+    rest: (Instant, Wake),
+    /// See [`Node::patience`].
+    patience: Duration,
     /// Which instances depend on a link.
     pub(crate) dependents: BTreeMap<IfName, Vec<usize>>,
     pub(crate) virtuals: BTreeSet<(IfName, IpAddr)>,
@@ -83,6 +91,8 @@ impl Node {
             holdings: Holdings::default(),
             announcer: Announcer::default(),
             startup_ends: None,
+            rest: (NEVER, Wake::Retry),
+            patience: Duration::ZERO,
             dependents: BTreeMap::new(),
             virtuals: BTreeSet::new(),
             sockets: Vec::new(),
@@ -105,12 +115,32 @@ impl Node {
         if self.phase == Phase::Stopped {
             return;
         }
+        let before = out.len();
         if self.lateness_limit.is_some() {
             self.notice_lateness(now, out);
         }
+        let quiet = match input {
+            Input::Received { meta, bytes } => {
+                self.received(&meta, bytes, now, out);
+                is_quiet(&out[before..])
+            }
+            Input::Tick => self.tick(before, now, out),
+            input => {
+                self.stir(input, now, out);
+                false
+            }
+        };
+        if !quiet {
+            self.rest = self.find_rest();
+            self.patience = self.find_patience();
+        }
+    }
+
+    /// What is neither a packet nor the time.
+    #[cold]
+    fn stir(&mut self, input: Input<'_>, now: Instant, out: &mut Vec<Action>) {
         match input {
-            Input::Received { meta, bytes } => self.received(&meta, bytes, now, out),
-            Input::Tick => self.tick(now, out),
+            Input::Received { .. } | Input::Tick => {}
             Input::Machine(snapshot) => self.machine(snapshot, now, out),
             Input::Startup => self.startup(now, out),
             Input::Shutdown => self.shutdown(now, out),
@@ -129,12 +159,36 @@ impl Node {
         if self.phase != Phase::Running {
             return None;
         }
-        let first = self.due.iter().enumerate().min_by_key(|&(_, at)| *at).filter(|&(_, &at)| at != NEVER);
-        let instance = first.map(|(i, &at)| {
-            let is_master = self.instances.get(i).is_some_and(Instance::is_master);
-            let id = InstanceId(i);
-            (at, if is_master { Wake::Advert(id) } else { Wake::MasterDown(id) })
-        });
+        debug_assert_eq!(self.rest, self.find_rest());
+        let (at, i) =
+            self.due.iter().enumerate().fold((NEVER, 0), |first, (i, &at)| if at < first.0 { (at, i) } else { first });
+        if self.rest.0 < at {
+            return Some(self.rest);
+        }
+        let id = InstanceId(i);
+        let is_master = self.instances.get(i).is_some_and(Instance::is_master);
+        (at != NEVER).then_some((at, if is_master { Wake::Advert(id) } else { Wake::MasterDown(id) }))
+    }
+
+    /// How long a packet may wait for others to be heard together: a twentieth of the shortest interval at which a
+    /// MASTER is listened to, nothing while an instance is MASTER itself.
+    pub const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    #[cold]
+    fn find_patience(&self) -> Duration {
+        if self.instances.iter().any(Instance::is_master) {
+            return Duration::ZERO;
+        }
+        let intervals =
+            self.instances.iter().map(|instance| instance.config.advert_interval.min(instance.master_interval));
+        intervals.min().map_or(Duration::ZERO, |interval| (interval.duration() / 20).min(MOST_PATIENCE))
+    }
+
+    /// The first of everything that is no instance's own.
+    #[cold]
+    fn find_rest(&self) -> (Instant, Wake) {
         let scripts = self.scripts.iter().enumerate().map(|(i, tracker)| (tracker.deadline(), ScriptId(i))).min();
         let script = scripts.map(|(at, id)| (at, Wake::Script(id)));
         let orphan = self.orphans.values().min().map(|&at| (at, Wake::Orphan));
@@ -143,7 +197,8 @@ impl Node {
         let sockets = self.broken_sockets.iter().map(|broken| broken.next_at).min();
         let retry = self.holdings.deadline().into_iter().chain(sockets).min().map(|at| (at, Wake::Retry));
         let startup = self.startup_ends.map(|at| (at, Wake::StartupDelay));
-        [instance, script, orphan, debounce, announce, retry, startup].into_iter().flatten().min()
+        let first = [script, orphan, debounce, announce, retry, startup].into_iter().flatten().min();
+        first.unwrap_or((NEVER, Wake::Retry))
     }
 
     /// What a dump shows, in configuration order.
@@ -360,17 +415,37 @@ impl Node {
 
     // ---- time ------------------------------------------------------------------------------------------------
 
-    fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
+    /// Does what is due; says whether adverts are all that came of it, from `before` on.
+    fn tick(&mut self, before: usize, now: Instant, out: &mut Vec<Action>) -> bool {
         if self.phase != Phase::Running {
-            return;
+            return true;
         }
+        let all = self.rest.0 <= now;
+        if all {
+            self.tick_trackers(now, out);
+        }
+        self.tick_instances(now, out);
+        let quiet = !all && is_quiet(&out[before..]);
+        if !quiet {
+            self.tick_hands(now, out);
+        }
+        quiet
+    }
+
+    /// What instances depend on.
+    #[cold]
+    fn tick_trackers(&mut self, now: Instant, out: &mut Vec<Action>) {
         if self.startup_ends.is_some_and(|ends| ends <= now) {
             self.startup_ends = None;
             out.push(Action::Report(Event::StartupDelayOver));
         }
         self.tick_links(now, out);
         self.tick_scripts(now, out);
-        self.tick_instances(now, out);
+    }
+
+    /// What instances need.
+    #[cold]
+    fn tick_hands(&mut self, now: Instant, out: &mut Vec<Action>) {
         self.tick_sockets(now, out);
         self.announcer.tick(&self.links, now, out);
         for holder in self.holdings.tick(now, out) {
@@ -455,7 +530,7 @@ impl Node {
                 is_owner: instance.effective == 255,
                 from_known_master,
             };
-            match inspect(&datagram, expect, &mut instance.statistics) {
+            match inspect(&datagram, expect, &mut instance.familiar, &mut instance.statistics) {
                 Ok(heard) => instance.hear(&heard, ctx),
                 Err(flaw) => instance.report_flaw(meta.source, flaw, ctx),
             }
@@ -510,4 +585,9 @@ impl Node {
             });
         }
     }
+}
+
+/// Whether an instance has sent adverts at most: whatever else it moves beyond its own timer, it tells.
+fn is_quiet(actions: &[Action]) -> bool {
+    actions.iter().all(|action| matches!(action, Action::SendAdvert(_)))
 }

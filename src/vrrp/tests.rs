@@ -200,6 +200,17 @@ pub(crate) fn outline(actions: &[Action]) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_backup_may_hear_packets_together_and_a_master_hears_each_at_once() {
+    let mut bench = Bench::start(vec![instance(100)]);
+    assert_eq!(bench.node.patience(), Duration::from_millis(50));
+    bench.run(at(3610));
+    assert_eq!(bench.roles(), [Role::Master]);
+    assert_eq!(bench.node.patience(), Duration::ZERO);
+    let fast = Instance { advert_interval: Centis(10), version: Version::V3, ..instance(100) };
+    assert_eq!(Bench::start(vec![fast]).node.patience(), Duration::from_millis(5));
+}
+
+#[test]
 fn a_lonely_backup_becomes_master_after_three_intervals_and_its_skew() {
     let mut bench = Bench::start(vec![instance(100)]);
     assert_eq!(bench.roles(), [Role::Backup]);
