@@ -6,6 +6,9 @@ use crate::time::{Duration, Instant};
 /// everybody gets a new chance.
 const OVERSLEPT: f64 = 1.5;
 
+/// A child that was asked has so long to answer before it is looked at again, if the interval is not shorter.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// How long a process that has work on the processor may be silent: on a machine that is slow or crowded, to kill it
 /// would only make more work.
 const BUSY: Duration = Duration::from_secs(20);
@@ -17,7 +20,7 @@ pub enum Verdict {
     Fine,
     /// It may just have had nothing to do: give it something.
     Ask,
-    /// It was asked and did nothing for a whole interval. One that runs, or waits for the processor or a disk, is slow
+    /// It was asked and has done nothing. One that runs, or waits for the processor or a disk, is slow
     /// and not frozen.
     Silent,
     /// It did nothing for so long that not even much work excuses it.
@@ -27,7 +30,7 @@ pub enum Verdict {
 /// The watch over one child.
 #[derive(Clone, Copy, Debug)]
 pub struct Watchdog {
-    /// From one look to the next; a silent child is found within three.
+    /// From one look to the next; a silent child is found within two, and the time for an answer.
     interval: Duration,
     seen: u64,
     looked: Instant,
@@ -43,7 +46,11 @@ impl Watchdog {
 
     /// When to look.
     pub fn deadline(&self) -> Instant {
-        self.looked + self.interval
+        self.looked + self.wait()
+    }
+
+    fn wait(&self) -> Duration {
+        if self.asked.is_some() { self.interval.min(ANSWER) } else { self.interval }
     }
 
     /// Looks at how far the child has counted.
@@ -51,7 +58,7 @@ impl Watchdog {
         if now < self.deadline() {
             return Verdict::Fine;
         }
-        let overslept = now.since(self.looked) >= self.interval.mul_f64(OVERSLEPT);
+        let overslept = now.since(self.looked) >= self.wait().mul_f64(OVERSLEPT);
         let moved = count != self.seen;
         let asked = self.asked.filter(|_| !moved && !overslept);
         *self =
@@ -74,8 +81,11 @@ mod tests {
 
     fn looks(counts: &[u64]) -> Vec<Verdict> {
         let mut watchdog = Watchdog::new(INTERVAL, START);
-        let times = (1..).map(|i| START + INTERVAL * i);
-        counts.iter().zip(times).map(|(&count, now)| watchdog.look(count, now)).collect()
+        let look = |&count| {
+            let now = watchdog.deadline();
+            watchdog.look(count, now)
+        };
+        counts.iter().map(look).collect()
     }
 
     #[test]
@@ -91,9 +101,14 @@ mod tests {
     #[test]
     fn a_child_that_does_not_answer_is_silent_and_then_frozen() {
         assert_eq!(looks(&[3, 3, 3]), [Verdict::Fine, Verdict::Ask, Verdict::Silent]);
-        let [ask, silent, frozen] = [Verdict::Ask, Verdict::Silent, Verdict::Frozen];
-        assert_eq!(looks(&[0; 7]), [ask, silent, silent, silent, silent, frozen, frozen]);
-        assert_eq!(looks(&[0, 0, 0, 0, 0, 1, 1, 1]), [ask, silent, silent, silent, silent, Verdict::Fine, ask, silent]);
+        let patient = (BUSY.as_secs() / ANSWER.as_secs()) as usize;
+        let silent = [Verdict::Ask].into_iter().chain(vec![Verdict::Silent; patient - 1]);
+        let frozen = silent.clone().chain([Verdict::Frozen, Verdict::Frozen]);
+        assert_eq!(looks(&vec![0; patient + 2]), frozen.collect::<Vec<_>>());
+        let mut counts = vec![0; patient];
+        counts.extend([1, 1, 1]);
+        let saved = silent.chain([Verdict::Fine, Verdict::Ask, Verdict::Silent]);
+        assert_eq!(looks(&counts), saved.collect::<Vec<_>>());
     }
 
     #[test]
@@ -102,7 +117,7 @@ mod tests {
         assert_eq!(watchdog.look(0, START + INTERVAL), Verdict::Ask);
         let much_later = START + Duration::from_secs(60);
         assert_eq!(watchdog.look(0, much_later), Verdict::Ask);
-        assert_eq!(watchdog.look(0, much_later + INTERVAL), Verdict::Silent);
+        assert_eq!(watchdog.look(0, much_later + ANSWER), Verdict::Silent);
     }
 
     #[test]

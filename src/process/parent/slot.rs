@@ -130,7 +130,7 @@ impl Slot {
 const fn looks(kind: Kind) -> Duration {
     match kind {
         // Killing it moves addresses, and looking costs as much as an advert.
-        Kind::Vrrp => Duration::from_secs(10),
+        Kind::Vrrp => Duration::from_secs(20),
         // Servers that die meanwhile stay in the table; a new process goes on where it was.
         Kind::Checker | Kind::Bfd => Duration::from_millis(1_600),
     }
