@@ -119,7 +119,7 @@ impl Sockets {
         self.readable > 0
     }
 
-    /// Sends adverts: all that share a socket in one system call. How late each left is recorded with `now`, read once
+    /// Sends adverts, socket by socket: all that share one in one system call. How late each left is recorded with `now`, read once
     /// for each socket after its adverts have gone.
     pub fn send(&mut self, adverts: &[SendAdvert], now: impl Fn() -> Instant) -> Vec<Failure> {
         let mut failures = Vec::new();
