@@ -6,6 +6,9 @@ use crate::lan::{Kind, Lan, Router, now};
 use crate::table::{Goal, Table};
 use crate::{Extent, cpu, many, master};
 
+/// A sender that sends a smaller share of its adverts has fallen apart, and what one costs says nothing.
+const ENOUGH: f64 = 0.8;
+
 /// One LAN with a MASTER and two BACKUPs, one of each kind, that hear the very same adverts.
 struct Side {
     lan: Lan,
@@ -19,6 +22,8 @@ struct PerAdvert {
     sent: f64,
     /// By ours, and by theirs.
     received: [f64; 2],
+    /// How many of the adverts that should have been sent were.
+    share: f64,
 }
 
 impl Side {
@@ -33,7 +38,7 @@ impl Side {
         Self { lan, sender, receivers }
     }
 
-    fn measure(&self, time: Duration) -> PerAdvert {
+    fn measure(&self, time: Duration, due: f64) -> PerAdvert {
         let routers = [&self.sender, &self.receivers[0], &self.receivers[1]];
         let before = routers.map(cpu);
         let begun = now();
@@ -43,7 +48,7 @@ impl Side {
         let is_counted = |at: Duration| at >= begun && at < ended;
         let adverts = self.lan.seen(|seen| seen.adverts().filter(|(f, _)| f.from == 'a' && is_counted(f.at)).count());
         let each = |i: usize| (used[i] - before[i]).as_secs_f64() * 1e6 / adverts.max(1) as f64;
-        PerAdvert { sent: each(0), received: [each(1), each(2)] }
+        PerAdvert { sent: each(0), received: [each(1), each(2)], share: adverts as f64 / due }
     }
 }
 
@@ -56,7 +61,7 @@ pub(crate) fn adverts(extent: Extent, table: &mut Table) {
                 let side = Side::start(kind, instances, interval);
                 // What follows a takeover, a second burst for one, is not what an advert costs.
                 side.lan.pass(Duration::from_secs(6));
-                side.measure(Duration::from_secs(time))
+                side.measure(Duration::from_secs(time), f64::from(instances) * time as f64 / interval)
             };
             let (ours, theirs) = std::thread::scope(|scope| {
                 let [ours, theirs] = [Kind::Ours, Kind::Debian].map(|kind| scope.spawn(move || measure(kind)));
@@ -64,9 +69,18 @@ pub(crate) fn adverts(extent: Extent, table: &mut Table) {
             });
             let goal = Goal::Ratio(if instances >= 50 { 0.5 } else { 1.0 });
             let what = |verb: &str| format!("CPU per advert {verb}, {instances} × {interval} s");
-            table.row(&what("sent"), "µs", ours.sent, Some(theirs.sent), goal);
-            table.row(&what("heard from ours"), "µs", ours.received[0], Some(ours.received[1]), goal);
-            table.row(&what("heard from theirs"), "µs", theirs.received[0], Some(theirs.received[1]), goal);
+            let mut row = |verb: &str, shares: &[f64], ours: f64, theirs: f64| match shares
+                .iter()
+                .find(|share| **share < ENOUGH)
+            {
+                Some(share) => {
+                    table.cannot(&what(verb), &format!("the sender sent only {:.0} % of its adverts", share * 100.0));
+                }
+                None => table.row(&what(verb), "µs", ours, Some(theirs), goal),
+            };
+            row("sent", &[ours.share, theirs.share], ours.sent, theirs.sent);
+            row("heard from ours", &[ours.share], ours.received[0], ours.received[1]);
+            row("heard from theirs", &[theirs.share], theirs.received[0], theirs.received[1]);
         }
     }
 }
