@@ -491,6 +491,8 @@ impl VirtualServer {
             };
             for checker in rs.checkers.iter_mut().filter(|checker| checker.file().is_none()) {
                 checker.is_up = serves;
+                // What the table says has been told.
+                checker.has_run = true;
                 checker.patience = checker.schedule().retry;
             }
             rs.alive = rs.is_up();

@@ -757,6 +757,12 @@ fn a_new_process_leaves_servers_in_their_place_and_tells_nobody() {
     };
     let mut after = taken_over(&before);
     assert_eq!(after.node.health(), before.node.health());
+    // nor afterwards, as long as they are what they were
+    for (server, verdict) in [(0, refused()), (1, Verdict::Pass), (2, refused()), (3, Verdict::Pass)] {
+        after.answer((0, server, 0), verdict.clone());
+        after.answer((0, server, 0), verdict);
+        assert_eq!(after.said(), [""; 0]);
+    }
     after.answer((0, 0, 0), Verdict::Pass);
     assert_eq!(after.dests(VIP), ["10.0.0.1:80 1", "10.0.0.2:80 1", "10.0.0.3:80 0", "10.0.0.4:80 1"]);
     // and where the sorry server serves

@@ -21,9 +21,11 @@ eventually() {
 # network NAME: a switch.
 network() { ip link add "$1" type bridge mcast_snooping 0 && ip link set "$1" up; }
 
-declare -A anchors
+declare -A anchors=()
 # host NAME: a host without interfaces. Its /proc/net is that of the process that keeps it.
 host() {
+    # Another part may have had one of this name.
+    ip netns del "$1" 2>/dev/null
     ip netns add "$1"
     ip -n "$1" link set lo up
     ip netns exec "$1" sleep infinity &
@@ -51,7 +53,7 @@ tear_down() {
 
 # ---- real servers ----
 
-declare -A servers
+declare -A servers=()
 # serve HOST ADDRESS: a web server that answers with the host's name.
 serve() {
     nsenter --net="/run/netns/$1" "$IPVS_TRAFFIC" serve "$2" "$1" &
@@ -61,7 +63,7 @@ kill_server() { kill -9 "${servers[$1]}"; wait "${servers[$1]}" 2>/dev/null; uns
 
 # ---- directors ----
 
-declare -A directors
+declare -A directors=()
 # direct HOST: our daemon, with /run/HOST/lvs.conf; its log is added to /run/HOST/log.
 direct() {
     mkdir -p "/run/$1"
@@ -82,6 +84,23 @@ kill_director() {
 stop_director() { kill "${directors[$1]}"; wait "${directors[$1]}"; unset "directors[$1]"; }
 family() { echo "$1"; local child; for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do family "$child"; done; }
 
+# One director that has the address, and four real servers beside it, 192.168.88.11 to 14.
+one_director() {
+    local number=11 host
+    network lan
+    host client; plug client eth0 lan 192.168.88.100/24
+    mkdir -p /run/d1
+    host d1; plug d1 eth0 lan 192.168.88.1/24
+    ip -n d1 addr add $VIP/32 dev eth0
+    for host in first second third fourth; do
+        host $host
+        plug $host eth0 lan 192.168.88.$number/24
+        sysctls $host net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2
+        ip -n $host addr add $VIP/32 dev lo
+        number=$((number + 1))
+    done
+}
+
 # table HOST: as ipvsadm prints it.
 table() { on "$1" ipvsadm -Sn; }
 # lists HOST HEX: the kernel's table there has this address, as /proc prints it; without starting a program.
@@ -90,6 +109,28 @@ lists() {
     while read -r line; do [[ $line != *"$2"* ]] || return 0; done <"/proc/${anchors[$1]}/net/ip_vs"
     return 1
 }
+# look HOST: the table without its counters, in $seen: ports with schedulers, last bytes of addresses with weights. Starts
+# no program.
+look() {
+    local arrow address method weight rest port='' server
+    local -A weights=()
+    while read -r arrow address method weight rest; do
+        case $arrow in
+        # The heading comes first, without a port.
+        TCP) port=${address#*:}; weights[$port]=$method ;;
+        '->') weights[$port${address:6:2}]=$weight ;;
+        esac
+    done <"/proc/${anchors[$1]}/net/ip_vs"
+    seen=
+    for port in 0050 0051; do
+        [ -z "${weights[$port]:-}" ] || seen+=" $port:${weights[$port]}"
+        for server in 0B 0C 0D 0E; do
+            [ -z "${weights[$port$server]:-}" ] || seen+=" $server=${weights[$port$server]}"
+        done
+    done
+}
+# shows HOST TABLE
+shows() { look "$1"; echo "$seen"; [ "$seen" = "$2" ]; }
 hex() { local IFS=.; printf %02X $1; }
 holds_vip() { ip -n "$1" addr show | grep -qF "inet $VIP"; }
 # role HOST: of its sync daemons, with the id.
@@ -98,7 +139,7 @@ has_role() { [ "$(role "$1")" = "$2" ]; }
 
 # ---- clients ----
 
-declare -A clients
+declare -A clients=()
 # client NAME PORT COMMAND...: a client with ports from there up, until `enough NAME`; its lines are in /run/NAME.
 client() {
     local name=$1 port=$2

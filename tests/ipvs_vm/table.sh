@@ -56,7 +56,7 @@ echo /bin/false >/proc/sys/kernel/modprobe
 start
 echo '-A -t 192.0.2.1:80 -s rr' >&"${EXERCISER[1]}"
 check "without ip_vs there is one message" ask apply
-check "it says what is missing" has $said "IPVS: Can't initialize ipvs: No such file or directory; trying again"
+check "it says what is missing" has $said "IPVS: Can't initialize ipvs: this kernel has no ip_vs, and /bin/false cannot load it; trying again"
 ask apply
 check "and says it once" fails grep -q . $said
 echo "$modprobe" >/proc/sys/kernel/modprobe

@@ -84,11 +84,13 @@ impl Backend for Kernel {
         let socket = NetlinkSocket::open(NETLINK_GENERIC, ANSWERS, &[], ANSWER_LIMIT)?;
         let mut connection = Connection { socket, family: CONTROLLER, bytes: Vec::new() };
         // The question loads the module where that has an alias for the family's name.
-        let family = connection.family_id().or_else(|error| {
-            load_module()?;
-            connection.family_id().map_err(|_| error)
-        })?;
-        connection.family = family;
+        connection.family = match connection.family_id() {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
+                let tried = load_module();
+                connection.family_id().map_err(|_| missing(&tried))?
+            }
+            known => known?,
+        };
         let version = connection.version()?;
         self.connection = Some(connection);
         Ok(version)
@@ -297,8 +299,8 @@ fn messages(mut datagram: &[u8], mut each: impl FnMut(u32, Told<'_>)) {
     }
 }
 
-/// Loads the module with the program that the kernel would call.
-fn load_module() -> io::Result<()> {
+/// Loads the module with the program that the kernel would call; says what came of it, for people.
+fn load_module() -> String {
     let modprobe = std::fs::read_to_string("/proc/sys/kernel/modprobe").unwrap_or_default();
     let modprobe = match modprobe.trim() {
         "" => "/sbin/modprobe",
@@ -306,13 +308,18 @@ fn load_module() -> io::Result<()> {
     };
     let mut command = Command::new(modprobe);
     command.args(["-q", "ip_vs"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        // The loop collects every child that ends, and may have been first: who asks again will see.
-        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(()),
-        Ok(_) => Err(Errno::ENOENT.into()),
-        Err(error) => Err(error),
+    match command.spawn() {
+        Ok(mut child) => {
+            // How it ended the kernel tells better: whoever answers SIGCHLD in this process may have been told first.
+            let _ = child.wait();
+            format!("{modprobe} cannot load it")
+        }
+        Err(error) => format!("{modprobe} cannot be run: {error}"),
     }
+}
+
+fn missing(tried: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("this kernel has no ip_vs, and {tried}"))
 }
 
 #[cfg(test)]
