@@ -1,8 +1,8 @@
 # Reloads that add, remove and change servers while a client connects all the time: no connection to a server that stays
-# may fail. IPVS_RELOADS says how many (12), IPVS_RATE how many connections a second are tried (50): 100 and 200 are for
+# may fail. IPVS_RELOADS says how many (8), IPVS_RATE how many connections a second are tried (50): 100 and 200 are for
 # machines that emulate as fast.
 . "$here/scene.sh"
-reloads=${IPVS_RELOADS:-12} rate=${IPVS_RATE:-50}
+reloads=${IPVS_RELOADS:-8} rate=${IPVS_RATE:-50}
 
 real() { # ADDRESS WEIGHT PORT
     cat <<CONF
