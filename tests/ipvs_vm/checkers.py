@@ -23,7 +23,7 @@ OUT = None
 ANY = "any"
 WEIGHT = 5
 PORTS = {"nginx": 80, "tls": 443, "http": 80, "https": 443, "smtp": 25, "dnsmasq": 53, "dns": 53, "udp": 7, "kernel": 9}
-LIMIT = 200  # seconds until the last has got there, on a machine that is slow
+LIMIT = 240  # seconds until the last has got there, on a machine that is slow
 
 PROGRAMS = {"ours": os.environ["KEEPALIVED_RS"], "theirs": "/usr/sbin/keepalived"}
 
@@ -74,7 +74,7 @@ class Case:
         check = f"{self.checker} {{ {self.options} }}".replace("ADDRESS", self.address).replace("; ", "\n            ")
         check = check.replace("{ ", "{\n            ").replace(" }", "\n        }")
         return f"""virtual_server {self.service} 80 {{
-    delay_loop 5
+    delay_loop 8
     connect_timeout {self.timeout}
     retry 1
     delay_before_retry 1
