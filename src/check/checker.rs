@@ -97,6 +97,11 @@ impl Checker {
         self.config.alpha && self.file().is_none()
     }
 
+    /// HTTP: the url that failed and must pass before the list starts again.
+    pub(crate) fn failed_url(&self) -> Option<usize> {
+        self.url_failed.then_some(self.url)
+    }
+
     /// From now on one failure decides.
     pub(crate) fn lose_patience(&mut self) {
         if !self.is_smtp() {

@@ -57,6 +57,8 @@ pub struct CheckerView<'a> {
     pub probing_since: Option<Instant>,
     /// Why the last probe did not succeed; none after a success.
     pub reason: Option<&'a Reason>,
+    /// HTTP_GET, SSL_GET: the url that failed and must pass before the others are asked.
+    pub failed_url: Option<usize>,
     /// Last exit status of a MISC_CHECK.
     pub last_status: Option<u8>,
     /// What it adds to the weight of its server.
@@ -94,6 +96,11 @@ impl Node {
     /// Each virtual server, in configuration order.
     pub fn views(&self) -> impl Iterator<Item = VirtualServerView<'_>> {
         self.virtual_servers.iter().map(view)
+    }
+
+    /// The numbers in the track files, in configuration order.
+    pub fn track_files(&self) -> &[i32] {
+        &self.files
     }
 
     /// How much there is of everything.
@@ -145,6 +152,7 @@ fn checker(checker: &Checker) -> CheckerView<'_> {
         next,
         probing_since,
         reason: checker.reason.as_ref(),
+        failed_url: checker.failed_url(),
         last_status: checker.last_status,
         contribution: checker.contribution,
         probes: checker.probes,

@@ -119,6 +119,11 @@ impl Text {
         }
     }
 
+    /// A header within a section, after so many blanks.
+    pub(super) fn header_at(&mut self, blanks: usize, name: &str) {
+        let _ = writeln!(self.0, "{:blanks$}------< {name} >------", "");
+    }
+
     pub(super) fn object(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.0, " {line}");
     }

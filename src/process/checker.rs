@@ -192,6 +192,9 @@ impl Process {
         let left = self.left.take();
         self.node.handle(Input::Startup { left: left.as_ref() }, clock::now(), &mut self.actions);
         self.perform_all();
+        if self.options.dump_conf {
+            self.dump_to_log();
+        }
         self.parent.send(&FromChild::Ready);
     }
 
@@ -386,7 +389,9 @@ impl Process {
             Signal::Stop | Signal::Interrupt => _ = self.ends.get_or_insert(0),
             // Sent to us and not to the parent, which alone reads files.
             Signal::Reload => self.parent.send(&FromChild::AsksForReload),
-            Signal::Data | Signal::Stats | Signal::StatsClear | Signal::Json => {}
+            Signal::Data => self.dump_data(),
+            // keepalived: only virtual routers have statistics and JSON.
+            Signal::Stats | Signal::StatsClear | Signal::Json => {}
             Signal::Child => {
                 for (pid, end) in daemon::ended() {
                     debug!("process {pid} ended: {end:?}");

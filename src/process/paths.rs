@@ -87,6 +87,8 @@ impl Names {
 pub enum Dump {
     /// SIGUSR1, of the VRRP child.
     Data,
+    /// SIGUSR1, of the checker child.
+    CheckerData,
     /// SIGUSR1, of the parent.
     ParentData,
     /// SIGUSR2
@@ -98,7 +100,7 @@ pub enum Dump {
 /// Where a dump is written.
 pub fn dump_file(dump: Dump, global: &Global, names: &Names) -> PathBuf {
     let (configured, default) = match dump {
-        Dump::Data | Dump::ParentData => (&global.dump_files.state, "keepalived.data"),
+        Dump::Data | Dump::CheckerData | Dump::ParentData => (&global.dump_files.state, "keepalived.data"),
         Dump::Stats => (&global.dump_files.stats, "keepalived.stats"),
         Dump::Json => (&global.dump_files.json, "keepalived.json"),
     };
@@ -107,11 +109,15 @@ pub fn dump_file(dump: Dump, global: &Global, names: &Names) -> PathBuf {
         Some(path) => temporary_directory().join(path),
         None => temporary_directory().join(default),
     };
-    let process = if dump == Dump::ParentData { "_parent" } else { "" };
+    let process = match dump {
+        Dump::ParentData => "_parent",
+        Dump::CheckerData => "_check",
+        Dump::Data | Dump::Stats | Dump::Json => "",
+    };
     let suffix = names.suffix();
     // keepalived: only the data files carry the namespace and the instance.
     let instance = match suffix.strip_prefix('_') {
-        Some(name) if global.data_use_instance && matches!(dump, Dump::Data | Dump::ParentData) => format!(".{name}"),
+        Some(name) if global.data_use_instance && !matches!(dump, Dump::Stats | Dump::Json) => format!(".{name}"),
         _ => String::new(),
     };
     insert_before_extension(&path, &format!("{process}{instance}"))
@@ -175,6 +181,7 @@ mod tests {
         global.dump_files.state = Some("/var/st.data".into());
         let names = names(Some("ns1"), Some("inst"));
         assert_eq!(dump_file(Dump::ParentData, &global, &names), Path::new("/var/st_parent.ns1_inst.data"));
+        assert_eq!(dump_file(Dump::CheckerData, &global, &names), Path::new("/var/st_check.ns1_inst.data"));
         global.dump_files.state = Some("/var/".into());
         assert_eq!(dump_file(Dump::Data, &global, &names), Path::new("/var/keepalived.ns1_inst.data"));
         global.dump_files.stats = Some("/var/s".into());

@@ -33,7 +33,7 @@ impl TrackFiles {
                 self.watch = Some(watch);
                 for (number, error) in failed {
                     let path = paths.get(number).map(|path| path.display().to_string()).unwrap_or_default();
-                    warn!("cannot watch the directory of track file {path}: {error}; changes of it are not seen");
+                    warn!("cannot watch the directory of track file {path}: {error}; it is looked for each second");
                 }
             }
             Err(error) => warn!("cannot watch track files: {error}; changes of them are not seen"),

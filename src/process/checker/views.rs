@@ -1,13 +1,18 @@
 //! What the process shows of itself: log lines, status, dumps.
 
+use tracing::info;
+
 use super::Process;
 use crate::check::names;
 use crate::check::report::Event;
 use crate::check::view::{CheckerView, VirtualServerView};
+use crate::dump;
 use crate::model::VirtualServer;
 use crate::notify::checks;
 use crate::process::ipc::{CheckerStatus, RealServerStatus, VirtualServerStatus};
 use crate::process::lines;
+use crate::process::paths::{Dump, Names, dump_file};
+use crate::sys::files::{self, Job};
 
 /// Logs what the engine reports.
 pub(super) fn log(event: &Event) {
@@ -15,6 +20,24 @@ pub(super) fn log(event: &Event) {
 }
 
 impl Process {
+    pub(super) fn dump_data(&self) {
+        info!("Printing checker data for process({}) on signal", std::process::id());
+        let path = dump_file(Dump::CheckerData, &self.config.global, &Names::of(&self.options, &self.config.global));
+        let bytes = Some(self.data().into_bytes());
+        if !self.writer.write(Job { path, bytes, mode: files::mode(), what: "dump file" }) {
+            info!("too many files wait for the disk: a dump was dropped");
+        }
+    }
+
+    pub(super) fn dump_to_log(&self) {
+        self.data().lines().for_each(|line| info!("{line}"));
+    }
+
+    fn data(&self) -> String {
+        let views: Vec<_> = self.node.views().collect();
+        dump::checkers((&self.config.global, &self.config.lvs), &views, self.node.track_files())
+    }
+
     pub(super) fn status(&self) -> CheckerStatus {
         let (sent, lost) = self.notices.mails();
         let (table, totals) = (self.ipvs.counters(), self.node.totals());

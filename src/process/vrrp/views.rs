@@ -115,7 +115,7 @@ impl Process {
     fn write_dump(&self, dump: Dump, text: String) {
         let path = dump_file(dump, &self.config.global, &self.names);
         let what = match dump {
-            Dump::Data | Dump::ParentData => "dump file",
+            Dump::Data | Dump::CheckerData | Dump::ParentData => "dump file",
             // keepalived: these two have no words of their own.
             Dump::Stats | Dump::Json => "",
         };
