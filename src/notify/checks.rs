@@ -204,7 +204,9 @@ fn failed(vs: &str, rs: &str, checker: &Checker, reason: &Reason, failure: u32) 
 }
 
 fn with_reason(sentence: String, reason: &Reason) -> String {
-    if reason.detail.is_empty() { sentence } else { format!("{sentence} ({})", reason.detail) }
+    // The number is in keepalived's words already.
+    let is_said = matches!(reason.kind, ReasonKind::Rcode(_)) || reason.detail.is_empty();
+    if is_said { sentence } else { format!("{sentence} ({})", reason.detail) }
 }
 
 fn retries(retry: u32) -> String {

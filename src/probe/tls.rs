@@ -94,6 +94,11 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 fn private_key(path: &Path, password: Option<&str>) -> Result<PrivateKeyDer<'static>, String> {
     let complain = |error: String| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| complain(connect::text(&error)))?;
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        // Its password is hashed once with MD5: no package of ours opens it.
+        let help = "the key is encrypted in the old way: change it with openssl pkcs8 -topk8";
+        return Err(complain(help.into()));
+    }
     match (encrypted_key(&text), password) {
         (None, _) => PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| complain(error.to_string())),
         (Some(_), None) => Err(complain("the key is encrypted, and there is no password".into())),

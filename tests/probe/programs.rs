@@ -115,7 +115,31 @@ fn nginx_is_asked_with_and_without_tls() {
                 assert!(Client::new(&closed).is_err());
             }
         }
+        old_kinds_of_keys(directory.path(), &ssl, https(to(checking), url()));
     });
+}
+
+/// PKCS #1 and SEC 1, the latter after its parameters, are used; what is encrypted in the old way is refused with the
+/// reason.
+fn old_kinds_of_keys(directory: &Path, ssl: &Ssl, probe: Probe) {
+    let at = directory.display();
+    run(&format!("{OPENSSL} rsa -traditional -in {at}/client.key -out {at}/old-rsa.key"));
+    run(&format!(
+        "{OPENSSL} rsa -traditional -aes256 -passout pass:secret -in {at}/client.key -out {at}/old-secret.key"
+    ));
+    run(&format!("{OPENSSL} ecparam -name prime256v1 -genkey -out {at}/old-ec.key"));
+    run(&format!("{OPENSSL} req -x509 -new -days 2 -subj /CN=ec -key {at}/old-ec.key -out {at}/ec.crt"));
+    for (key, certificate, begins) in [
+        ("old-rsa.key", "client.crt", "-----BEGIN RSA PRIVATE KEY-----"),
+        ("old-ec.key", "ec.crt", "-----BEGIN EC PARAMETERS-----"),
+    ] {
+        assert!(std::fs::read_to_string(directory.join(key)).unwrap().starts_with(begins));
+        let [key, certificate] = [key, certificate].map(|name| Some(directory.join(name)));
+        assert_eq!(ask_with(probe.clone(), &Ssl { key, certificate, ..ssl.clone() }), Verdict::Pass, "{begins}");
+    }
+    let key = Some(directory.join("old-secret.key"));
+    let refused = Client::new(&Ssl { key, password: Some("secret".into()), ..ssl.clone() }).unwrap_err();
+    assert!(refused.contains("openssl pkcs8 -topk8"), "{refused}");
 }
 
 #[test]
