@@ -37,6 +37,9 @@ class Case:
 
     def __init__(self, checker, what, server, ill, reason, options="", well=None, in_server="", in_service="",
                  ours=OUT, theirs=..., well_weight=WEIGHT, v6=False, timeout=5):
+        if reason and server in ("http", "https", "smtp", "dns", "udp"):
+            # On a machine that is slow and crowded this may be what is seen of it.
+            reason += "|in time|[Tt]imeout"
         self.number = len(cases) + 1
         self.name = f"{checker}, {what}"
         self.checker, self.options, self.server, self.well, self.ill = checker, options, server, well, ill
@@ -149,11 +152,10 @@ def http():
         ("reset within the header", "reset_within", "Connection reset by peer"),
         ("never closed", "held", ""),
     ):
-        # "In time": on a slow machine this may be what is seen of it.
-        Case("HTTP_GET", what, "http", mode, reason and f"{reason}|in time", URL, timeout=2 if "dribble" in mode else 5)
+        Case("HTTP_GET", what, "http", mode, reason, URL, timeout=2 if "dribble" in mode else 5)
     # keepalived reads on: it has no limit for either.
     Case("HTTP_GET", "a body that dribbles", "http", "dribble_body", "in time", URL, theirs=ANY, timeout=2)
-    Case("HTTP_GET", "a body without an end", "http", "huge_body", "16 MiB|in time", URL, theirs=ANY)
+    Case("HTTP_GET", "a body without an end", "http", "huge_body", "16 MiB", URL, theirs=ANY)
 
 
 def https():
@@ -176,7 +178,7 @@ def https():
         ("a header that dribbles", "dribble_header", "the header did not end in time"),
         ("a huge header", "huge_header", "header"),
     ):
-        Case("SSL_GET", what, "https", mode, f"{reason}|in time", URL)
+        Case("SSL_GET", what, "https", mode, reason, URL)
     Case("SSL_GET", "a body without an end", "https", "huge_body", "", URL, theirs=ANY)
 
 
