@@ -9,7 +9,8 @@ modprobe=$(cat /proc/sys/kernel/modprobe)
 # The kernel's helper is told of each try; the module stays where it is.
 cat >/run/no-module <<'TRY'
 #!/bin/sh
-case $* in *IPVS*) echo try >>/run/tries ;; esac
+read -r up _ </proc/uptime
+case $* in *" ip_vs") echo "$up" >>/run/tries ;; esac
 exit 1
 TRY
 chmod 755 /run/no-module
@@ -52,16 +53,17 @@ within() { # SECONDS COMMAND...
 }
 holds() { ip -4 addr show dev m0 | grep -qF 192.0.2.250; }
 tried() { [ "$(wc -l </run/tries)" -ge "$1" ]; }
+# Pauses of 1, 2 and 4 s, or longer on a slow machine; how fast the helper starts makes them uneven.
+rarer() { awk 'NR > 1 { print $1 - last; if ($1 - last < 2 ^ (NR - 2) / 2) bad = 1 } { last = $1 } END { exit bad || NR < 4 }' /run/tries; }
 adverts() { ip -s -j link show dev m0 | sed 's/.*"tx":{"bytes":[0-9]*,"packets":\([0-9]*\).*/\1/'; }
 check "without ip_vs the daemon says so" within 60 grep -qF "IPVS: Can't initialize ipvs: this kernel has no ip_vs, and /run/no-module cannot load it; trying again" $log
 check "and that it has started" within 30 grep -qF "Startup complete" $log
 check "VRRP serves" within 30 holds
 before=$(adverts) checker=$(cat /run/missing/checkers.pid)
-check "the kernel is asked again" within 30 tried 3
-since=$SECONDS
-check "and again" within 30 tried 4
-check "later each time" test $((SECONDS - since)) -ge 3
-check "adverts go out meanwhile" [ $(($(adverts) - before)) -ge 8 ]
+check "it tries again, and again" within 60 tried 4
+check "later each time" rarer
+advertises() { [ $(($(adverts) - before)) -ge 8 ]; }
+check "adverts go out meanwhile" within 30 advertises
 check "the checks go on" within 20 grep -qF "Removing service [192.0.2.1]:tcp:80" $log
 check "by the same process" [ "$(cat /run/missing/checkers.pid)" = "$checker" ]
 check "it is said once" [ "$(grep -c "Can't initialize ipvs" $log)" = 1 ]
