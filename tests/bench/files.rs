@@ -58,7 +58,7 @@ pub(crate) fn parse(extent: Extent, table: &mut Table) {
     let lines = 300_000;
     let path = std::env::temp_dir().join(format!("kart{}-big.conf", std::process::id()));
     std::fs::write(&path, virtual_servers(lines)).unwrap();
-    let runs = extent.pick(5, 1);
+    let runs = extent.pick(5, 3);
     let (ours, theirs) = (test_time(Kind::Ours, &path, runs), test_time(Kind::Debian, &path, runs));
     let _ = std::fs::remove_file(&path);
     table.row(&format!("Config test of {lines} lines, CPU"), "ms", ours, Some(theirs), Goal::Ratio(0.5));
