@@ -47,7 +47,7 @@ virtual_server 10.8.0.1 80 {
         snmp_name server
         delay_loop 2
         TCP_CHECK {
-            connect_timeout 2
+            connect_timeout 10
             retry 2
             delay_before_retry 3
             warmup 1

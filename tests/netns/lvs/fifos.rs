@@ -113,13 +113,13 @@ virtual_server 10.99.1.1 80 {{
     sorry_server 127.0.0.9 80
     real_server 127.0.1.1 80 {{
         TCP_CHECK {{
-            connect_timeout 2
+            connect_timeout 10
             retry 0
         }}
     }}
     real_server 127.0.1.2 80 {{
         TCP_CHECK {{
-            connect_timeout 2
+            connect_timeout 10
             retry 0
         }}
     }}
@@ -131,7 +131,7 @@ virtual_server fwmark 7 {{
     alpha
     real_server 127.0.1.8 80 {{
         TCP_CHECK {{
-            connect_timeout 2
+            connect_timeout 10
             retry 0
         }}
     }}

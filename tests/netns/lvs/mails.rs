@@ -183,13 +183,13 @@ virtual_server 10.99.1.1 80 {
     sorry_server 127.0.0.9 80
     real_server 127.0.1.1 80 {
         TCP_CHECK {
-            connect_timeout 2
+            connect_timeout 10
             retry 0
         }
     }
     real_server 127.0.1.2 80 {
         TCP_CHECK {
-            connect_timeout 2
+            connect_timeout 10
             retry 0
         }
     }
@@ -208,7 +208,7 @@ virtual_server fwmark 7 {
                 path /
                 status_code 200
             }
-            connect_timeout 2
+            connect_timeout 10
             retry 0
         }
     }
@@ -220,7 +220,7 @@ virtual_server group mailers {
     protocol TCP
     real_server 127.0.3.1 25 {
         SMTP_CHECK {
-            connect_timeout 2
+            connect_timeout 10
             retry 0
             helo_name a.example.com
         }
@@ -235,7 +235,7 @@ virtual_server 10.99.1.4 53 {
         DNS_CHECK {
             type A
             name www.example.com
-            connect_timeout 1
+            connect_timeout 10
             retry 0
         }
     }
@@ -247,7 +247,7 @@ virtual_server 10.99.1.5 7 {
     protocol UDP
     real_server 127.0.5.1 7 {
         UDP_CHECK {
-            connect_timeout 1
+            connect_timeout 10
             payload hello
             require_reply hello
             retry 0
@@ -262,6 +262,7 @@ virtual_server 10.99.1.6 80 {
     real_server 127.0.6.1 80 {
         MISC_CHECK {
             misc_path \"/etc/keepalived/check.sh\"
+            misc_timeout 10
             retry 0
         }
     }
@@ -273,7 +274,7 @@ virtual_server 10.99.1.7 80 {
     protocol TCP
     real_server 10.99.0.77 80 {
         PING_CHECK {
-            connect_timeout 1
+            connect_timeout 3
             retry 0
         }
     }
@@ -359,7 +360,8 @@ fn a_whole_story() {
         let without_first = SERVERS.replacen("127.0.1.1 80 ", "127.0.1.3 80 ", 1);
         let _third = Server::tcp(lan, 'a', "127.0.1.3:80", silent);
         story.reload(&[GLOBAL, INSTANCE, &without_first].concat());
-        story.mailed("a reload that takes a server away", &[&first_down]);
+        // keepalived counts what is left before it counts what is new, and never says that the quorum is back (2.4.3, too).
+        story.mailed_but("a reload that takes a server away", &[&first_down], &[&service_down]);
         story.stop(&[
             "VRRP Instance VI_1 - Stopping",
             "Realserver [127.0.2.1]:none:80 of virtual server FWM 7 - DOWN",
@@ -385,8 +387,8 @@ fn switches_of_what_is_mailed() {
     let service = |number: u8, more: &str| {
         format!(
             "virtual_server 10.99.2.{number} 80 {{\n delay_loop 1\n lb_algo rr\n lb_kind NAT\n protocol TCP\n {more}
-            real_server 127.0.1.1 80 {{\n TCP_CHECK {{\n connect_timeout 2\n retry 0\n }}\n }}
-            real_server 127.0.1.2 80 {{\n smtp_alert off\n inhibit_on_failure\n TCP_CHECK {{\n connect_timeout 2
+            real_server 127.0.1.1 80 {{\n TCP_CHECK {{\n connect_timeout 10\n retry 0\n }}\n }}
+            real_server 127.0.1.2 80 {{\n smtp_alert off\n inhibit_on_failure\n TCP_CHECK {{\n connect_timeout 10
             retry 0\n }}\n }}\n}}\n"
         )
     };

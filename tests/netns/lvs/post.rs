@@ -33,7 +33,7 @@ virtual_server 10.99.1.1 80 {{
     protocol TCP
     real_server 127.0.1.1 80 {{
         TCP_CHECK {{
-            connect_timeout 2
+            connect_timeout 10
             retry 0
         }}
     }}
