@@ -11,11 +11,14 @@
 #[allow(dead_code, unused_imports, reason = "this and the namespace suite use different parts")]
 mod lan;
 
+mod checks;
 mod cost;
 mod disturbed;
 mod files;
 mod punctual;
+mod real_servers;
 mod repair;
+mod stand_in;
 mod table;
 
 use std::time::Duration;
@@ -38,7 +41,15 @@ impl Extent {
 /// One measurement, which adds its rows.
 type Measure = fn(Extent, &mut Table);
 
-fn main() {
+fn main() -> std::process::ExitCode {
+    if stand_in::is_daemon() {
+        return stand_in::daemon();
+    }
+    measure();
+    std::process::ExitCode::SUCCESS
+}
+
+fn measure() {
     let words: Vec<String> = std::env::args().skip(1).filter(|w| w != "--bench").collect();
     let extent = Extent { quick: words.iter().any(|w| w == "--quick") };
     let names: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
@@ -47,7 +58,7 @@ fn main() {
         return;
     }
     let mut table = Table::new();
-    let measurements: [(&str, Measure); 10] = [
+    let measurements: [(&str, Measure); 12] = [
         ("adverts", cost::adverts),
         ("memory", cost::memory),
         ("parse", files::parse),
@@ -58,6 +69,8 @@ fn main() {
         ("disturbed", disturbed::all),
         ("restore", repair::restore),
         ("heal", repair::heal),
+        ("checks", checks::all),
+        ("servers", checks::memory),
     ];
     for (name, measure) in measurements {
         if names.is_empty() || names.iter().any(|n| *n == name) {

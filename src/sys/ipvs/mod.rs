@@ -10,7 +10,7 @@ mod worker;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::io::unix::AsyncFd;
@@ -69,6 +69,16 @@ enum Order {
     Finish,
 }
 
+/// Who is started in the kernel's place.
+type Start = fn() -> io::Result<(Ipvs, IpvsEvents)>;
+static START: OnceLock<Start> = OnceLock::new();
+
+/// From now on every [`Ipvs::start`] of this process is this one: a program that measures or tests can be the whole
+/// daemon on a machine without IPVS. Only the first call counts.
+pub fn start_instead(start: Start) {
+    let _ = START.set(start);
+}
+
 /// The hand that gives orders; none of them waits. Dropping it without [`Ipvs::finish`] leaves the table as it is.
 #[derive(Debug)]
 pub struct Ipvs {
@@ -87,7 +97,7 @@ impl Ipvs {
     /// Starts the thread for the kernel's table in a network namespace (`net_namespace_ipvs`), or in ours. Nothing is
     /// asked, and no module loaded, before something is wanted.
     pub fn start(namespace: Option<String>) -> io::Result<(Self, IpvsEvents)> {
-        Self::start_with(Kernel::new(namespace))
+        START.get().map_or_else(|| Self::start_with(Kernel::new(namespace)), |start| start())
     }
 
     /// As `start`, with somebody else to ask.
