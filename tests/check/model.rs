@@ -1,8 +1,8 @@
 //! Random lives of random configurations: answers, reloads, files, sessions, addresses, new processes, the end. After
 //! each step everything is compared with what follows from the state alone.
 //!
-//! `CHECK_SEEDS=100000 cargo test --test check model` runs more of them, `CHECK_SEED=7 cargo test --test check --
-//! --nocapture replay` runs one again and tells what happened.
+//! `CHECK_SEEDS=100000 cargo test --test check model` runs more of them, `CHECK_SEED=7 cargo test --test check -- --nocapture
+//! --exact model::replay` runs one again and tells what happened.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +30,12 @@ fn env(name: &str) -> Option<u64> {
 
 #[test]
 fn model() {
-    let seeds = env("CHECK_SEEDS").unwrap_or(SEEDS);
+    all_seeds(SEEDS, "model::replay", |seed| live(seed, false));
+}
+
+/// Lives through so many seeds, or as many as CHECK_SEEDS says; the test of that name runs one of them again.
+pub(crate) fn all_seeds(seeds: u64, replay: &str, live: impl Fn(u64) + Sync) {
+    let seeds = env("CHECK_SEEDS").unwrap_or(seeds);
     let next = AtomicU64::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -40,7 +45,7 @@ fn model() {
                     && seed < seeds
                     && failures.lock().unwrap().len() < 3
                 {
-                    if catch_unwind(AssertUnwindSafe(|| live(seed, false))).is_err() {
+                    if catch_unwind(AssertUnwindSafe(|| live(seed))).is_err() {
                         failures.lock().unwrap().push(seed);
                     }
                 }
@@ -49,15 +54,20 @@ fn model() {
     });
     let failures = failures.into_inner().unwrap();
     for seed in &failures {
-        eprintln!("seed {seed}: CHECK_SEED={seed} cargo test --test check -- --nocapture replay");
+        eprintln!("seed {seed}: CHECK_SEED={seed} cargo test --test check -- --nocapture --exact {replay}");
     }
     assert!(failures.is_empty(), "{} seeds failed", failures.len());
+}
+
+/// The seed in CHECK_SEED.
+pub(crate) fn seed_to_replay() -> Option<u64> {
+    env("CHECK_SEED")
 }
 
 /// Runs the seed in CHECK_SEED and tells what happened. Without one there is nothing to replay.
 #[test]
 fn replay() {
-    if let Some(seed) = env("CHECK_SEED") {
+    if let Some(seed) = seed_to_replay() {
         live(seed, true);
     }
 }
