@@ -1,0 +1,102 @@
+# The whole daemon with $SERVICES virtual servers and $SERVERS real servers (few by default; 2277 and 37205 are the
+# largest that are known) beside Debian's keepalived: start, reload without and with changes, stop; numbers for both.
+services=${SERVICES:-100} servers=${SERVERS:-1600}
+
+# A listener that every address of 127/8 leads to: all checks succeed. They are spread so far that few come at all.
+config() { # WEIGHT: of every hundredth real server
+    python3 - "$services" "$servers" "$1" <<'CONF'
+import sys
+services, servers, weight = map(int, sys.argv[1:])
+made = 0
+for number in range(services):
+    print(f"virtual_server 10.{200 + number // 62500}.{number // 250 % 250}.{number % 250 + 1} 80 {{")
+    print("    delay_loop 10000\n    lb_algo wlc\n    lb_kind DR\n    protocol TCP")
+    until = servers * (number + 1) // services
+    for server in range(made, until):
+        print(f"    real_server 127.{2 + server // 65536}.{server // 256 % 256}.{server % 256} 80 {{")
+        print(f"        weight {weight if server % 100 == 0 else 1}")
+        print("        TCP_CHECK {\n            connect_port 8001\n            connect_timeout 3\n        }\n    }")
+    made = until
+    print("}")
+CONF
+}
+config 1 >/run/same.conf
+config 7 >/run/other.conf
+last=10.$((200 + (services - 1) / 62500)).$(((services - 1) / 250 % 250)).$(((services - 1) % 250 + 1)):80
+in_last=$((servers - servers * (services - 1) / services))
+changed=$(((servers + 99) / 100))
+
+modprobe -a ip_vs ip_vs_wlc
+now() { echo $((${EPOCHREALTIME/./} / 1000)); }
+within() { ip netns exec "$name" "$@"; }
+entries() { within ipvsadm -Sn | grep -c "^-a .* -w $1"; }
+processes() { echo "$daemon" $(pgrep -P "$daemon"); }
+ticks() { cat $(printf '/proc/%s/stat ' $(processes)) 2>/dev/null | awk '{ sub(/.*\) /, ""); sum += $12 + $13 } END { print sum + 0 }'; }
+# Milliseconds from $begun until it has nothing more to do: less than a twentieth of the processor for a second.
+busy() {
+    local before=$(ticks) after
+    while sleep 1; after=$(ticks); [ $((after - before)) -gt 5 ]; do before=$after; done
+    echo $(($(now) - begun - 1000))
+}
+anonymous() { cat $(printf '/proc/%s/status ' $(processes)) | awk '/^RssAnon/ { if ($2 > most) most = $2 } END { print most }'; }
+programmed() { [ "$(within ipvsadm -Ln -t "$last" 2>/dev/null | grep -c -- '-> 127')" = "$in_last" ]; }
+
+# life NAME PROGRAM: one daemon from its start to its stop; the numbers are left in took_NAME.
+life() {
+    name=$1
+    ip netns add "$name"
+    ip -n "$name" link set lo up
+    ip netns exec "$name" python3 -c '
+import socket
+server = socket.create_server(("", 8001), backlog=4096)
+while True:
+    server.accept()[0].close()' &
+    local listener=$! start again edited stopped memory
+    until within bash -c 'exec 3<>/dev/tcp/127.0.0.1/8001' 2>/dev/null; do sleep .1; done
+    cp /run/same.conf /run/servers.conf
+    begun=$(now)
+    ip netns exec "$name" "$2" -n -l -C -f /run/servers.conf -p "/run/$name.pid" -c "/run/$name.checkers.pid" >"/run/$name.log" 2>&1 &
+    daemon=$!
+    until programmed; do kill -0 $daemon || return; sleep .1; done
+    start=$(($(now) - begun))
+    busy >/dev/null
+    memory=$(anonymous)
+    within ipvsadm -Sn | sort >"/run/$name.table"
+    begun=$(now)
+    kill -HUP $daemon
+    again=$(busy)
+    within ipvsadm -Sn | sort >"/run/$name.again"
+    cp /run/other.conf /run/servers.conf
+    begun=$(now)
+    kill -HUP $daemon
+    edited=$(busy)
+    edits=$(entries 7)
+    begun=$(now)
+    kill $daemon
+    wait $daemon
+    stopped=$(($(now) - begun))
+    left=$(within ipvsadm -Sn | wc -l)
+    kill $listener
+    wait $listener 2>/dev/null
+    ip netns del "$name"
+    eval "took_$name='$start $again $edited $stopped $memory'"
+}
+
+life ours "$KEEPALIVED_RS"
+check "the whole table of $services services and $servers servers is made" \
+    [ "$(wc -l </run/ours.table)" = $((services + servers)) ]
+check "a reload without changes changes nothing" same /run/ours.table /run/ours.again
+check "a reload that changes one server of a hundred does" [ "$edits" = $changed ]
+check "nothing is left when it has stopped" [ "$left" = 0 ]
+left=
+life theirs /usr/sbin/keepalived
+check "keepalived's table is the same" same /run/ours.table /run/theirs.table
+row() { printf '    %-44s %8s ours %8s theirs\n' "$@"; }
+read -r start again edited stopped memory <<<"$took_ours"
+read -r their_start their_again their_edited their_stopped their_memory <<<"$took_theirs"
+row "start until programmed, ms" "$start" "$their_start"
+row "reload without changes until idle, ms" "$again" "$their_again"
+row "reload of a hundredth until idle, ms" "$edited" "$their_edited"
+row "stop, ms" "$stopped" "$their_stopped"
+row "entries left after it" 0 "$left"
+row "anonymous memory of the checker process, kB" "$memory" "$their_memory"
