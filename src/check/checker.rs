@@ -44,7 +44,7 @@ pub(crate) enum Run {
     Idle,
     /// For its next probe.
     Waiting(Instant),
-    /// For the answer of this one.
+    /// For the answer of this one, which was due then.
     Probing { id: ProbeId, since: Instant },
 }
 

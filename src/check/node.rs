@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::check::chance::Chance;
@@ -21,8 +22,12 @@ use crate::wire::ipvs::ServiceKey;
 
 /// From the start to the earliest first probe.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
-/// Probes that are due so soon leave with those that are due now: fewer wake-ups.
-const IN_COMPANY: Duration = Duration::from_millis(2);
+/// Probes that are due so soon leave with those that are due now, for fewer wake-ups: a hundredth of the shortest
+/// `delay_loop`, within these.
+const IN_COMPANY: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(20);
+
+/// So much of a pause at most is given up to keep time.
+const CATCH_UP: Duration = Duration::from_millis(250);
 
 /// The engine of the checker process.
 #[derive(Clone, Debug)]
@@ -74,6 +79,8 @@ struct Index {
     bfd: BTreeMap<Arc<str>, Vec<CheckerId>>,
     /// Virtual servers with `ha_suspend`.
     suspendable: Vec<usize>,
+    /// How early a probe may leave.
+    company: Duration,
     /// Services that several virtual servers have.
     shared: BTreeMap<ServiceKey, Vec<usize>>,
 }
@@ -189,6 +196,7 @@ impl Node {
         let config = Arc::clone(&self.config);
         let mut index = Index { files: vec![Vec::new(); config.track_files.len()], ..Index::default() };
         let mut owners: BTreeMap<ServiceKey, Vec<usize>> = BTreeMap::new();
+        let mut shortest = Duration::MAX;
         for (i, vs) in config.virtual_servers.iter().enumerate() {
             if vs.ha_suspend {
                 index.suspendable.push(i);
@@ -200,6 +208,7 @@ impl Node {
                 }
             }
             for (id, checker) in checker_ids(VirtualServerId(i), vs) {
+                shortest = shortest.min(checker.schedule.delay_loop);
                 match &checker.probe {
                     Probe::File(file) => {
                         if let Some(users) = index.files.get_mut(file.file) {
@@ -213,6 +222,7 @@ impl Node {
         }
         owners.retain(|_, owners| owners.len() > 1);
         index.shared = owners;
+        index.company = (shortest / 100).clamp(*IN_COMPANY.start(), *IN_COMPANY.end());
         self.index = index;
     }
 
@@ -310,12 +320,12 @@ impl Node {
 
     fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
         while let Some(&(at, id)) = self.deadlines.first()
-            && at <= now + IN_COMPANY
+            && at <= now + self.index.company
         {
             self.deadlines.pop_first();
             let probe = ProbeId(self.next_probe);
             let Some(checker) = self.checker_mut(id) else { continue };
-            checker.run = Run::Probing { id: probe, since: now };
+            checker.run = Run::Probing { id: probe, since: at };
             let url = checker.url();
             self.next_probe += 1;
             self.probes.insert(probe, id);
@@ -327,13 +337,21 @@ impl Node {
         let Some(id) = self.probes.remove(&probe) else { return };
         let no_checker_emails = self.config.no_checker_emails;
         let Some(checker) = self.checker_mut(id) else { return };
-        let from = match (checker.run, &checker.config.probe) {
-            (Run::Probing { since, .. }, Probe::Misc(_)) => since,
-            _ => now,
+        let keeps_time = verdict == Verdict::Pass;
+        let (due, is_script) = match (checker.run, &checker.config.probe) {
+            (Run::Probing { since, .. }, probe) => (since, matches!(probe, Probe::Misc(_))),
+            _ => (now, false),
         };
         checker.run = Run::Idle;
-        let effect = self.on(id, |vs, place| vs.probed(place, verdict, no_checker_emails, out));
-        self.wait(id, (from + effect.pause).max(now));
+        let pause = self.on(id, |vs, place| vs.probed(place, verdict, no_checker_emails, out)).pause;
+        let next = match (is_script, keeps_time) {
+            (true, _) => due + pause,
+            // In its own time, however late this one was or how many were due with it: what once came together would
+            // stay together, and grow.
+            (false, true) => (due + pause).max(now + pause - (pause / 4).min(CATCH_UP)),
+            (false, false) => now + pause,
+        };
+        self.wait(id, next.max(now));
     }
 
     /// Lets the virtual server of a checker act, and remembers whether the table may have changed.

@@ -17,7 +17,8 @@ use crate::probe::reason;
 
 /// Connects by `deadline`. An error is [`Verdict::Fail`], or [`Verdict::Local`] where the server was not asked.
 pub async fn tcp(to: &Connection, deadline: Instant) -> Result<TcpStream, Verdict> {
-    let stream = begin(to)?;
+    let stream = TcpStream::from_std(begin(to)?.into());
+    let stream = stream.map_err(|error| local("cannot watch the socket for", to, &error))?;
     match timeout_at(deadline, stream.ready(Interest::WRITABLE)).await {
         Err(_) => Err(Verdict::Fail(not_connected(to))),
         Ok(Err(error)) => Err(local("cannot wait for the connection to", to, &error)),
@@ -31,13 +32,12 @@ pub async fn tcp(to: &Connection, deadline: Instant) -> Result<TcpStream, Verdic
 }
 
 /// Begins to connect.
-fn begin(to: &Connection) -> Result<TcpStream, Verdict> {
+pub(super) fn begin(to: &Connection) -> Result<Socket, Verdict> {
     let socket = open(to, Type::STREAM, Some(Protocol::TCP))?;
     match socket.connect(&to.target.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(immediate(to, &error)),
-        _ => {}
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(immediate(to, &error)),
+        _ => Ok(socket),
     }
-    TcpStream::from_std(socket.into()).map_err(|error| local("cannot watch the socket for", to, &error))
 }
 
 /// A socket with everything that is configured, not yet connected.
@@ -97,7 +97,7 @@ pub(super) fn immediate(to: &Connection, error: &io::Error) -> Verdict {
 }
 
 /// Why there is no connection, as the socket says it.
-fn late(to: &Connection, error: &io::Error) -> Reason {
+pub(super) fn late(to: &Connection, error: &io::Error) -> Reason {
     let kind = match kind(error) {
         // What is called a reset later is no connection here.
         ReasonKind::Reset => ReasonKind::Refused,

@@ -5,6 +5,7 @@
 //! [`Reason`]. When to probe, and what a verdict means, is `check`'s business.
 
 pub mod connect;
+pub mod connects;
 pub mod dns;
 pub mod file;
 pub mod http;

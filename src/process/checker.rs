@@ -1,4 +1,4 @@
-//! The checker process: one loop around `check::Node`. Probes run as tasks beside it, the kernel's table is kept by a
+//! The checker process: one loop around `check::Node`. Probes run beside it, the kernel's table is kept by a
 //! thread of its own, scripts are started by the spawner; the loop only decides and hands on.
 
 mod files;
@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 
 use crate::addr::{Cidr, IfIndex};
 use crate::check::Node;
-use crate::check::io::{Action, Input, ProbeId, Verdict};
+use crate::check::io::{Action, Input, ProbeId};
 use crate::ipvs::Table;
 use crate::model::Config;
 use crate::model::checker::Probe;
@@ -48,6 +48,8 @@ use scripts::Scripts;
 const BATCH: usize = 1_024;
 /// For scripts that run at the end; keepalived's.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
+/// Open besides the connections of checks.
+const OPEN_FILES: u64 = 64;
 /// For what waits for the disk.
 const DISK_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -95,7 +97,7 @@ struct Process {
 enum Happening {
     Signals,
     Parent(io::Result<()>),
-    Verdict(ProbeId, Verdict),
+    Verdicts,
     Scripts(io::Result<()>),
     Table,
     Addresses,
@@ -120,7 +122,7 @@ impl Process {
             parent: Link::new(child.channel)?,
             heartbeat: child.heartbeat,
             scripts,
-            probes: Probes::new(),
+            probes: Probes::new()?,
             files: TrackFiles::default(),
             notices: Notices::default(),
             writer,
@@ -143,11 +145,12 @@ impl Process {
             let happening = self.next().await;
             self.take(happening)?;
             // What already waits is heard first: one wake-up serves all of it.
-            for _ in 0..BATCH {
-                let Some((id, verdict)) = self.probes.try_next() else { break };
-                self.node.handle(Input::Probed(id, verdict), clock::now(), &mut self.actions);
-            }
             let now = clock::now();
+            self.probes.tick(now);
+            for _ in 0..BATCH {
+                let Some((id, verdict)) = self.probes.next() else { break };
+                self.node.handle(Input::Probed(id, verdict), now, &mut self.actions);
+            }
             self.scripts.tick(now);
             self.node.handle(Input::Tick, now, &mut self.actions);
             self.perform_all();
@@ -170,6 +173,7 @@ impl Process {
 
     /// Brings what lies around the engine to a configuration.
     fn set_up(&mut self, lvs: &Arc<Lvs>, is_start: bool) {
+        allow_open_files(lvs);
         self.probes.use_configuration(lvs);
         self.notices.open(&self.config.global.fifos, &mut self.scripts);
         self.ipvs.timeouts(lvs.timeouts);
@@ -199,7 +203,8 @@ impl Process {
     }
 
     async fn next(&mut self) -> Happening {
-        let deadline = [self.node.deadline().map(|(at, _)| at), self.scripts.deadline()].into_iter().flatten().min();
+        let deadlines = [self.node.deadline().map(|(at, _)| at), self.scripts.deadline(), self.probes.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
         let kernel = async {
             match &mut self.kernel {
                 Some((_, events)) => _ = events.readable().await.map(|mut guard| guard.clear_ready()),
@@ -220,7 +225,7 @@ impl Process {
                 Happening::Signals
             }
             result = self.parent.ready() => Happening::Parent(result),
-            (id, verdict) = self.probes.next() => Happening::Verdict(id, verdict),
+            () = self.probes.ready() => Happening::Verdicts,
             result = std::future::poll_fn(|cx| scripts.poll(cx)) => Happening::Scripts(result),
             guard = self.ipvs_events.readable() => {
                 _ = guard.map(|mut guard| guard.clear_ready());
@@ -241,9 +246,6 @@ impl Process {
                 }
             }
             Happening::Parent(result) => self.hear_parent(result)?,
-            Happening::Verdict(id, verdict) => {
-                self.node.handle(Input::Probed(id, verdict), clock::now(), &mut self.actions);
-            }
             Happening::Scripts(result) => self.hear_scripts(result),
             Happening::Table => self.hear_table()?,
             Happening::Addresses => self.hear_addresses()?,
@@ -258,7 +260,8 @@ impl Process {
                 self.loading = None;
                 self.take_load(load);
             }
-            Happening::Tick => {}
+            // What follows each of them.
+            Happening::Verdicts | Happening::Tick => {}
         }
         Ok(())
     }
@@ -380,7 +383,7 @@ impl Process {
         let Some(checker) = find(&self.config.lvs, checker) else { return };
         match &checker.probe {
             Probe::Misc(misc) => self.scripts.check(id, misc, clock::now()),
-            _ => self.probes.start(id, Arc::clone(checker), url),
+            _ => self.probes.start(id, checker, url, clock::now()),
         }
     }
 
@@ -432,6 +435,17 @@ impl Process {
 fn find(lvs: &Lvs, id: CheckerId) -> Option<&Arc<crate::model::Checker>> {
     let server = lvs.virtual_servers.get(id.real_server.virtual_server.0)?.real_servers.get(id.real_server.index)?;
     server.checkers.get(id.index)
+}
+
+/// All servers may be asked at the same time.
+fn allow_open_files(lvs: &Lvs) {
+    let servers = lvs.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
+    let checkers = servers.map(|rs| rs.checkers.len() as u64).sum::<u64>();
+    match schedule::allow_open_files(checkers + OPEN_FILES) {
+        Ok(Some((soft, hard))) => debug!("Set open file limit to {soft}:{hard}."),
+        Ok(None) => {}
+        Err(error) => warn!("cannot raise the limit of open files: {error}"),
+    }
 }
 
 fn wants_addresses(lvs: &Lvs, options: &Options) -> bool {

@@ -3,6 +3,7 @@
 mod announce;
 pub mod channel;
 pub mod clock;
+pub mod connecting;
 pub mod control;
 pub mod daemon;
 pub mod disk;

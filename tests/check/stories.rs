@@ -1,5 +1,7 @@
 //! Failures and recoveries.
 
+use std::time::Duration;
+
 use keepalived_rs::check::io::{Action, Input, ReasonKind, Verdict};
 use keepalived_rs::model::RealServer;
 use keepalived_rs::model::checker::Probe;
@@ -306,7 +308,8 @@ fn the_first_probe_comes_after_a_second_and_a_random_part_of_the_warmup() {
     assert!(pauses.iter().any(|&pause| pause < secs(3)) && pauses.iter().any(|&pause| pause > secs(9)), "no spread");
 }
 
-/// D19: `delay_loop` of one checker. It counts from the end of the probe, for MISC_CHECK from its start.
+/// D19: `delay_loop` of one checker. It counts from the end of the probe, but for a quarter of a second that lets it keep
+/// its time; for MISC_CHECK from its start.
 #[test]
 fn d19_each_checker_has_its_own_delay_loop() {
     let slow = |checker: keepalived_rs::model::Checker| checker.with(|c| c.schedule.delay_loop = secs(30));
@@ -318,7 +321,27 @@ fn d19_each_checker_has_its_own_delay_loop() {
         bench.running.remove(&probe);
         bench.input(Input::Probed(probe, Verdict::Pass));
     }
-    assert_eq!(probes.map(|(of, _)| bench.pause(of)), [secs(6), secs(30), secs(28)]);
+    assert_eq!(probes.map(|(of, _)| bench.pause(of)), [secs(6) - QUARTER, secs(30) - QUARTER, secs(28)]);
+}
+
+const QUARTER: Duration = Duration::from_millis(250);
+
+#[test]
+fn probes_that_were_late_together_do_not_stay_together() {
+    let servers = (1..=2).map(|i| rs(&format!("10.0.0.{i}:80")).checked(tcp()));
+    let mut bench = Bench::started(lvs([vs(VIP, servers)]));
+    for round in 0..3 {
+        let (first, _) = bench.await_probe((0, 0, 0));
+        let (second, _) = bench.await_probe((0, 1, 0));
+        // The loop was held up; the second was to begin at the same time as the first and is answered later.
+        for (probe, wait) in [(first, 10), (second, 100)] {
+            bench.now += Duration::from_millis(wait);
+            bench.running.remove(&probe);
+            bench.input(Input::Probed(probe, Verdict::Pass));
+        }
+        let pauses = [(0, 0, 0), (0, 1, 0)].map(|of| bench.pause(of));
+        assert_eq!(pauses, [secs(6) - Duration::from_millis(110); 2], "round {round}");
+    }
 }
 
 #[test]
