@@ -131,7 +131,7 @@ pub enum ReasonKind {
 pub enum Action {
     /// From now on the kernel's table is to have this of a service; none removes it. The hands plan and send what is
     /// missing, and try again what failed.
-    Service(ServiceKey, Option<Entry>),
+    Service(ServiceKey, Option<Arc<Entry>>),
     /// Everything of the table goes, ours or not (`lvs_flush`, `lvs_flush_on_stop`).
     Flush,
     /// Ask a real server. `url` is the place of the url in HTTP_GET and SSL_GET, else 0.

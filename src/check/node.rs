@@ -53,7 +53,7 @@ pub struct Node {
     bfd: BTreeMap<Arc<str>, bool>,
     index: Index,
     /// What the kernel is to have, as last said.
-    pub(crate) table: Table,
+    pub(crate) table: BTreeMap<ServiceKey, Arc<Entry>>,
     /// Virtual servers whose services may have changed since.
     pub(crate) touched: BTreeSet<usize>,
     /// Services that nobody has any more.
@@ -102,7 +102,7 @@ impl Node {
             next_files: None,
             bfd: BTreeMap::new(),
             index: Index::default(),
-            table: Table::new(),
+            table: BTreeMap::new(),
             touched: BTreeSet::new(),
             gone: Vec::new(),
             flush: false,
@@ -165,8 +165,9 @@ impl Node {
             let health = vs.health();
             for key in services(&vs.config) {
                 let entry = self.entry(vs, &key, &health);
-                if self.table.get(&key) != Some(&entry) {
-                    self.table.insert(key, entry.clone());
+                if self.table.get(&key).is_none_or(|before| **before != entry) {
+                    let entry = Arc::new(entry);
+                    self.table.insert(key, Arc::clone(&entry));
                     changes.push(Action::Service(key, Some(entry)));
                 }
             }

@@ -326,7 +326,7 @@ impl VirtualServer {
         out.push(Action::Notify(Notification {
             subject: self.server_subject(server, rs),
             up: rs.alive,
-            script: script.clone(),
+            script: script.as_deref().cloned(),
             fifo: true,
             mail: mail.filter(|_| rs.config.smtp_alert),
         }));

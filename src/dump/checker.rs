@@ -214,8 +214,8 @@ fn real_server(text: &mut Text, vs: &VirtualServerView<'_>, view: &RealServerVie
     text.field(format_args!("Alpha is {}", switched(rs.alpha)));
     text.field(format_args!("connection limit range = {} -> {}", rs.lower_threshold, rs.upper_threshold));
     text.field(format_args!("Inhibit on failure is {}", switched(rs.inhibit_on_failure)));
-    notify(text, true, "RS up", rs.notify_up.as_ref());
-    notify(text, true, "RS down", rs.notify_down.as_ref());
+    notify(text, true, "RS up", rs.notify_up.as_deref());
+    notify(text, true, "RS down", rs.notify_down.as_deref());
     if let Some(host) = &rs.virtualhost {
         text.field(format_args!(" VirtualHost = '{host}'"));
     }

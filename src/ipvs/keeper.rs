@@ -117,8 +117,7 @@ impl Batch {
 
 impl Keeper {
     /// From now on the kernel is to have this of a service; none removes it.
-    pub fn want(&mut self, key: ServiceKey, entry: Option<Entry>) {
-        let desired = entry.map(Arc::new);
+    pub fn want(&mut self, key: ServiceKey, desired: Option<Arc<Entry>>) {
         if !self.slots.contains_key(&key) {
             if desired.is_none() {
                 return;

@@ -270,9 +270,9 @@ pub struct RealServer {
     /// `alpha`, for dumps: each checker has its own.
     pub alpha: bool,
     /// `notify_up`
-    pub notify_up: Option<ScriptCommand>,
+    pub notify_up: Option<Arc<ScriptCommand>>,
     /// `notify_down`
-    pub notify_down: Option<ScriptCommand>,
+    pub notify_down: Option<Arc<ScriptCommand>>,
     /// `smtp_alert`
     pub smtp_alert: bool,
     /// `virtualhost`, for dumps.

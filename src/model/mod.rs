@@ -36,3 +36,16 @@ pub struct Config {
     /// Whether the file has BFD sessions: the BFD child has work.
     pub has_bfd: bool,
 }
+
+impl Config {
+    /// What all but the checker child need of it: they have no use for virtual servers, which may be very many.
+    pub fn without_virtual_servers(mut self) -> Self {
+        let lvs = &self.lvs;
+        self.lvs = Arc::new(Lvs {
+            sync_daemon: lvs.sync_daemon.clone(),
+            net_namespace: lvs.net_namespace.clone(),
+            ..Lvs::default()
+        });
+        self
+    }
+}

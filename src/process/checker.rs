@@ -35,7 +35,7 @@ use crate::sys::heartbeat::Heartbeat;
 use crate::sys::ipvs::{self, Ipvs, IpvsEvents};
 use crate::sys::netlink::{self, Kernel, KernelEvents};
 use crate::sys::signals::{Signal, Signals};
-use crate::sys::{clock, daemon, schedule};
+use crate::sys::{clock, daemon, memory, schedule};
 use crate::time::{Duration, Instant};
 use crate::wire::ipvs::Daemon;
 
@@ -199,6 +199,7 @@ impl Process {
         if self.options.dump_conf {
             self.dump_to_log();
         }
+        memory::give_back();
         self.parent.send(&FromChild::Ready);
     }
 

@@ -25,10 +25,10 @@ pub struct Read {
 }
 
 impl Read {
-    /// What a daemon keeps: the meaning, and the bytes for children that start. The text and its findings go.
+    /// What the parent keeps: the meaning, and the bytes for children that start. The text and its findings go.
     pub fn seal(self) -> io::Result<(Config, OwnedFd)> {
         let bundle = memfd::sealed("configuration", &self.bundle)?;
-        Ok((self.loaded.config, bundle))
+        Ok((self.loaded.config.without_virtual_servers(), bundle))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use keepalived_rs::check::Node;
 use keepalived_rs::check::desired::desired;
 use keepalived_rs::check::io::{Action, Input, ProbeId, Reason, ReasonKind, Verdict};
-use keepalived_rs::ipvs::Table;
+use keepalived_rs::ipvs::{Entry, Table};
 use keepalived_rs::model::checker::{
     Checker, Connection, Dns, FileCheck, Http, HttpVersion, Misc, Probe, Schedule, Smtp, Udp, Url,
 };
@@ -274,8 +274,8 @@ impl Bench {
     fn carry_out(&mut self, action: &Action) {
         match action {
             Action::Service(key, Some(entry)) => {
-                let before = self.table.insert(*key, entry.clone());
-                assert_ne!(before.as_ref(), Some(entry), "{key:?} is said again though nothing changed");
+                let before = self.table.insert(*key, Entry::clone(entry));
+                assert_ne!(before.as_ref(), Some(&**entry), "{key:?} is said again though nothing changed");
             }
             Action::Service(key, None) => {
                 assert!(self.table.remove(key).is_some(), "{key:?} is removed though it is not there");

@@ -276,7 +276,8 @@ fn d10_group_entries_come_and_go_whatever_serves() {
 #[test]
 fn d37_a_group_keeps_its_quorum_over_a_reload_and_scripts_run_once() {
     let config = |quorum| {
-        let servers = two().into_iter().map(|rs| rs.with(|rs| rs.notify_down = Some(script("/rs-down")))).collect();
+        let servers =
+            two().into_iter().map(|rs| rs.with(|rs| rs.notify_down = Some(script("/rs-down").into()))).collect();
         lvs([group(0, servers, &[("192.0.2.1", "192.0.2.1")]).with(|vs| {
             vs.quorum = quorum;
             vs.quorum_up = Some(script("/quorum-up"));

@@ -226,8 +226,8 @@ fn d37_the_largest_quorum_is_compared_without_wrapping() {
 #[test]
 fn quorum_and_server_scripts_run_with_their_change() {
     let server = rs("10.0.0.1:80").checked(tcp()).with(|rs| {
-        rs.notify_up = Some(script("/rs-up"));
-        rs.notify_down = Some(script("/rs-down"));
+        rs.notify_up = Some(script("/rs-up").into());
+        rs.notify_down = Some(script("/rs-down").into());
     });
     let config = vs(VIP, [server]).with(|vs| {
         vs.quorum_up = Some(script("/quorum-up"));

@@ -112,7 +112,7 @@ impl Exerciser {
             self.ipvs.want(*key, None);
         }
         for (key, entry) in &self.wanted {
-            self.ipvs.want(*key, Some(entry.clone()));
+            self.ipvs.want(*key, Some(entry.clone().into()));
         }
         self.applied = self.wanted.clone();
     }

@@ -109,8 +109,8 @@ struct Service<'a, 'm> {
 
 /// What of a server is judged even where it or its service is dropped.
 struct Parts {
-    notify_up: Option<ScriptCommand>,
-    notify_down: Option<ScriptCommand>,
+    notify_up: Option<Arc<ScriptCommand>>,
+    notify_down: Option<Arc<ScriptCommand>>,
     virtualhost: Option<Arc<str>>,
     checkers: Vec<Arc<Checker>>,
 }
@@ -196,8 +196,8 @@ impl Service<'_, '_> {
     }
 
     fn parts(&mut self, server: &RealServerDraft) -> Parts {
-        let notify_up = self.script(&server.notify, "notify_up");
-        let notify_down = self.script(&server.notify, "notify_down");
+        let notify_up = self.script(&server.notify, "notify_up").map(Arc::new);
+        let notify_down = self.script(&server.notify, "notify_down").map(Arc::new);
         let outer =
             TimingDraft { delay_loop: self.service.timing.delay_loop.or(Some(DELAY_LOOP)), ..self.service.timing };
         let virtualhost = server.virtualhost.as_deref().map(Arc::from).or_else(|| self.virtualhost.clone());

@@ -99,11 +99,11 @@ impl Pair {
 #[test]
 fn what_is_wanted_comes_and_what_is_wanted_again_costs_nothing() {
     let mut pair = Pair::default();
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)]).into()));
     pair.run();
     assert_eq!(pair.kernel.table[&key(1)], entry("rr", &[(1, 1), (2, 1)]));
     assert_eq!((pair.requests(), pair.events.len()), (3, 0));
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)]).into()));
     pair.run();
     assert_eq!(pair.requests(), 0);
     assert!(pair.keeper.is_settled());
@@ -113,8 +113,8 @@ fn what_is_wanted_comes_and_what_is_wanted_again_costs_nothing() {
 fn many_changes_that_wait_become_one() {
     let mut pair = Pair::default();
     for weight in 1..100 {
-        pair.keeper.want(key(1), Some(entry("rr", &[(1, weight)])));
-        pair.keeper.want(key(2), Some(entry("rr", &[(1, weight)])));
+        pair.keeper.want(key(1), Some(entry("rr", &[(1, weight)]).into()));
+        pair.keeper.want(key(2), Some(entry("rr", &[(1, weight)]).into()));
         pair.keeper.want(key(2), None);
     }
     pair.run();
@@ -127,11 +127,11 @@ fn one_server_of_a_large_table_is_one_request() {
     let mut pair = Pair::default();
     let servers: Vec<_> = (0..=255).map(|host| (host, 1)).collect();
     for host in 1..=100 {
-        pair.keeper.want(key(host), Some(entry("rr", &servers[1..])));
+        pair.keeper.want(key(host), Some(entry("rr", &servers[1..]).into()));
     }
     pair.run();
     assert_eq!(pair.requests(), 100 + 100 * 255);
-    pair.keeper.want(key(50), Some(entry("rr", &servers[2..])));
+    pair.keeper.want(key(50), Some(entry("rr", &servers[2..]).into()));
     pair.run();
     assert_eq!(pair.requests(), 1);
 }
@@ -145,7 +145,7 @@ fn what_was_there_before_us_is_taken_over_and_corrected() {
     let keys: Vec<_> = pair.kernel.table.keys().copied().collect();
     pair.keeper.present(keys);
     for host in [1, 3] {
-        pair.keeper.want(key(host), Some(entry("rr", &[(1, 1)])));
+        pair.keeper.want(key(host), Some(entry("rr", &[(1, 1)]).into()));
     }
     pair.run();
     assert_eq!(pair.kernel.table[&key(1)], entry("rr", &[(1, 1)]));
@@ -159,7 +159,7 @@ fn what_was_there_before_us_is_taken_over_and_corrected() {
 fn a_service_that_appears_just_before_ours_is_taken_over_too() {
     let mut pair = Pair::default();
     pair.kernel.table.insert(key(1), entry("wlc", &[(1, 7)]));
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)]).into()));
     pair.run();
     assert_eq!(pair.kernel.table[&key(1)], entry("rr", &[(1, 1), (2, 1)]));
     assert_eq!(pair.events, [Event::TakenOver(key(1))]);
@@ -168,7 +168,7 @@ fn a_service_that_appears_just_before_ours_is_taken_over_too() {
 #[test]
 fn what_fails_is_said_once_tried_again_later_each_time_and_said_when_it_works() {
     let mut pair = Pair::default();
-    pair.keeper.want(key(1), Some(entry("none-such", &[(1, 1), (2, 1)])));
+    pair.keeper.want(key(1), Some(entry("none-such", &[(1, 1), (2, 1)]).into()));
     let mut at = NOW;
     for secs in [1, 2, 4, 8, 16, 32, 60, 60] {
         pair.run();
@@ -181,7 +181,7 @@ fn what_fails_is_said_once_tried_again_later_each_time_and_said_when_it_works() 
     assert_eq!(pair.events, [Event::Failed { request, errno: libc::ENOENT, more: 2 }]);
     pair.events.clear();
     // Something else is wanted, which need not wait.
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)]).into()));
     pair.run();
     assert_eq!(pair.events, [Event::Recovered(key(1))]);
     assert!(pair.keeper.is_settled());
@@ -192,7 +192,7 @@ fn one_server_that_is_refused_does_not_hold_back_the_others() {
     let mut pair = Pair::default();
     let mut wanted = entry("rr", &[(1, 1), (2, 1)]);
     wanted.dests.insert(DestKey { address: [0, 0, 0, 0].into(), port: 80 }, direct(1));
-    pair.keeper.want(key(1), Some(wanted));
+    pair.keeper.want(key(1), Some(wanted.into()));
     pair.run();
     assert_eq!(pair.kernel.table[&key(1)], entry("rr", &[(1, 1), (2, 1)]));
     assert!(matches!(&pair.events[..], [Event::Failed { errno: libc::EINVAL, more: 0, .. }]), "{:?}", pair.events);
@@ -207,7 +207,7 @@ fn what_somebody_else_changes_is_found_and_repaired() {
     let mut pair = Pair::default();
     let wanted = entry("rr", &[(1, 1), (2, 1), (3, 1)]);
     for host in 1..=3 {
-        pair.keeper.want(key(host), Some(wanted.clone()));
+        pair.keeper.want(key(host), Some(wanted.clone().into()));
     }
     pair.run();
     let table = &mut pair.kernel.table;
@@ -229,20 +229,20 @@ fn what_somebody_else_changes_is_found_and_repaired() {
 #[test]
 fn a_change_meets_what_somebody_else_has_done_and_both_come_right() {
     let mut pair = Pair::default();
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 1)]).into()));
     pair.run();
     // A new weight for a server that is gone, and for one of a service that is gone.
     apply(&mut pair.kernel.table, &Op::DelDest(key(1), server(2)));
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 5)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 5)]).into()));
     pair.run();
     assert_eq!(pair.kernel.table[&key(1)], entry("rr", &[(1, 1), (2, 5)]));
     apply(&mut pair.kernel.table, &Op::DelService(key(1)));
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 6)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1), (2, 6)]).into()));
     pair.run();
     assert_eq!(pair.kernel.table[&key(1)], entry("rr", &[(1, 1), (2, 6)]));
     // Gone already is as good as removed.
     apply(&mut pair.kernel.table, &Op::DelDest(key(1), server(2)));
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)]).into()));
     pair.run();
     apply(&mut pair.kernel.table, &Op::DelService(key(1)));
     pair.keeper.want(key(1), None);
@@ -255,7 +255,7 @@ fn a_change_meets_what_somebody_else_has_done_and_both_come_right() {
 fn a_request_without_an_answer_is_looked_up_and_is_nobody_elses_change() {
     for mood in [Mood::Mute, Mood::Deaf] {
         let mut pair = Pair { moods: vec![mood], ..Pair::default() };
-        pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)])));
+        pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)]).into()));
         pair.run();
         assert_eq!(pair.kernel.table[&key(1)], entry("rr", &[(1, 1)]));
         let request = Request::Table(Op::NewService(key(1), entry("rr", &[]).service));
@@ -266,7 +266,7 @@ fn a_request_without_an_answer_is_looked_up_and_is_nobody_elses_change() {
 #[test]
 fn a_kernel_that_contradicts_itself_is_asked_less_and_less() {
     let mut pair = Pair::default();
-    pair.keeper.want(key(1), Some(entry("rr", &[])));
+    pair.keeper.want(key(1), Some(entry("rr", &[]).into()));
     pair.moods = vec![Mood::Fails(libc::EEXIST); 1000];
     pair.run();
     assert!(pair.moods.len() > 990, "{} times", 1000 - pair.moods.len());
@@ -277,11 +277,11 @@ fn a_kernel_that_contradicts_itself_is_asked_less_and_less() {
 fn a_flush_is_followed_by_what_is_wanted_after_it() {
     let mut pair = Pair::default();
     pair.kernel.table.insert(key(9), entry("rr", &[(1, 1)]));
-    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)])));
-    pair.keeper.want(key(2), Some(entry("rr", &[(1, 1)])));
+    pair.keeper.want(key(1), Some(entry("rr", &[(1, 1)]).into()));
+    pair.keeper.want(key(2), Some(entry("rr", &[(1, 1)]).into()));
     pair.run();
     pair.keeper.want_nothing();
-    pair.keeper.want(key(2), Some(entry("wlc", &[(2, 1)])));
+    pair.keeper.want(key(2), Some(entry("wlc", &[(2, 1)]).into()));
     pair.kernel.carry_out(&Request::Flush);
     pair.keeper.flushed();
     pair.run();
@@ -362,7 +362,7 @@ proptest! {
                 Happening::Want(key, entry) => {
                     strangers.remove(&key);
                     wanted.insert(key, entry.clone());
-                    pair.keeper.want(key, entry);
+                    pair.keeper.want(key, entry.map(Arc::new));
                 }
                 Happening::Meddle(op) => {
                     apply(&mut pair.kernel.table, &op);
@@ -420,7 +420,7 @@ proptest! {
                 ..entry
             };
             let lasting = last.as_ref().is_some_and(serves) && serves(&entry);
-            pair.keeper.want(key, Some(entry.clone()));
+            pair.keeper.want(key, Some(entry.clone().into()));
             let mut failing = failing.iter();
             while let Next::Send(batch) = pair.keeper.next(pair.now(), 100) {
                 let mut answers = Vec::new();

@@ -8,7 +8,7 @@ use super::{Process, listen_for_addresses, wants_addresses};
 use crate::check::io::Input;
 use crate::process::configuration::{self, Load};
 use crate::process::ipc::FromChild;
-use crate::sys::{clock, schedule};
+use crate::sys::{clock, memory, schedule};
 
 impl Process {
     pub(super) fn begin_reload(&mut self) {
@@ -58,5 +58,6 @@ impl Process {
         self.set_up(&lvs, false);
         self.node.handle(Input::Reload(&lvs), clock::now(), &mut self.actions);
         self.perform_all();
+        memory::give_back();
     }
 }

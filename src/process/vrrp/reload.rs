@@ -22,7 +22,7 @@ impl Process {
         let thread = std::thread::Builder::new().name("reload".into());
         let started = thread.spawn(move || {
             schedule::ordinary();
-            sender.send(configuration::load_bundle(bundle, &options));
+            sender.send(configuration::load_bundle(bundle, &options).map(Config::without_virtual_servers));
             memory::give_back();
         });
         if let Err(error) = started {

@@ -59,7 +59,7 @@ pub trait Backend: Send + 'static {
 /// Something to do.
 #[derive(Debug)]
 enum Order {
-    Want(ServiceKey, Option<Entry>),
+    Want(ServiceKey, Option<Arc<Entry>>),
     Flush,
     Timeouts(lvs::Timeouts),
     Daemons(Option<Daemon>, Option<Daemon>),
@@ -112,7 +112,7 @@ impl Ipvs {
 
     /// From now on the kernel is to have this of a service; none removes it. What is wanted again before it was done
     /// takes the place of what was wanted before.
-    pub fn want(&self, key: ServiceKey, entry: Option<Entry>) {
+    pub fn want(&self, key: ServiceKey, entry: Option<Arc<Entry>>) {
         self.orders.send(Order::Want(key, entry));
     }
 

@@ -54,7 +54,7 @@ fn settle(ipvs: &Ipvs, events: &mut IpvsEvents) -> Vec<Report> {
 fn what_is_wanted_is_in_the_table_and_at_the_end_what_is_wanted_stays() {
     let (kernel, ipvs, mut events) = start();
     for host in 1..=100 {
-        ipvs.want(key(host), Some(entry("rr", 1)));
+        ipvs.want(key(host), Some(entry("rr", 1).into()));
     }
     assert_eq!(settle(&ipvs, &mut events), [Report::Available([1, 2, 1])]);
     assert_eq!(kernel.lock().table.len(), 100);
@@ -82,10 +82,10 @@ fn nobody_is_asked_as_long_as_nothing_is_wanted() {
 fn without_ip_vs_there_is_one_message_and_when_it_comes_everything_is_programmed() {
     let (kernel, ipvs, mut events) = start();
     kernel.lock().absent = Some(libc::ENOENT);
-    ipvs.want(key(1), Some(entry("rr", 1)));
+    ipvs.want(key(1), Some(entry("rr", 1).into()));
     let missing = Report::Unavailable("No such file or directory".to_owned());
     assert_eq!(settle(&ipvs, &mut events), [missing]);
-    ipvs.want(key(2), Some(entry("rr", 1)));
+    ipvs.want(key(2), Some(entry("rr", 1).into()));
     assert_eq!(settle(&ipvs, &mut events), []);
     kernel.lock().absent = None;
     assert_eq!(next(&mut events), Some(Event::Report(Report::Available([1, 2, 1]))));
@@ -100,7 +100,7 @@ fn what_the_kernel_has_is_told_before_anything_wanted_later_is_done() {
     let before = BTreeMap::from([(key(1), entry("wlc", 7)), (key(9), entry("rr", 0))]);
     kernel.lock().table = before.clone();
     ipvs.find();
-    ipvs.want(key(1), Some(entry("rr", 1)));
+    ipvs.want(key(1), Some(entry("rr", 1).into()));
     ipvs.sync(1);
     let mut told = std::iter::from_fn(|| next(&mut events)).take_while(|event| *event != Event::Synced(1));
     assert_eq!(told.find(|event| matches!(event, Event::Found(_))), Some(Event::Found(before)));
@@ -120,7 +120,7 @@ fn a_flush_takes_what_is_not_ours_too_and_what_comes_after_it_comes() {
     let (kernel, ipvs, mut events) = start();
     kernel.lock().table.insert(key(9), entry("wlc", 1));
     ipvs.flush();
-    ipvs.want(key(1), Some(entry("rr", 1)));
+    ipvs.want(key(1), Some(entry("rr", 1).into()));
     settle(&ipvs, &mut events);
     assert_eq!(kernel.lock().table, BTreeMap::from([(key(1), entry("rr", 1))]));
     kernel.lock().table.insert(key(9), entry("wlc", 1));
@@ -134,7 +134,7 @@ fn a_comparison_on_demand_repairs_the_table_and_the_daemons() {
     let (kernel, ipvs, mut events) = start();
     let daemon =
         Daemon { interface: "eth0".parse().unwrap(), id: 5, max_len: None, port: None, ttl: None, group: None };
-    ipvs.want(key(1), Some(entry("rr", 1)));
+    ipvs.want(key(1), Some(entry("rr", 1).into()));
     ipvs.sync_daemon(Some(daemon.clone()), None);
     settle(&ipvs, &mut events);
     {
@@ -166,13 +166,13 @@ fn timeouts_are_put_back_at_the_end() {
 #[test]
 fn a_module_that_was_replaced_is_found_out_and_gets_everything_again() {
     let (kernel, ipvs, mut events) = start();
-    ipvs.want(key(1), Some(entry("rr", 1)));
+    ipvs.want(key(1), Some(entry("rr", 1).into()));
     settle(&ipvs, &mut events);
     *kernel.lock() = crate::ipvs::stand_in::StandIn { absent: Some(libc::ENOENT), ..Default::default() };
     ipvs.compare();
     let gone = settle(&ipvs, &mut events);
     assert!(matches!(&gone[..], [] | [Report::Unavailable(_)]), "{gone:?}");
-    ipvs.want(key(2), Some(entry("rr", 1)));
+    ipvs.want(key(2), Some(entry("rr", 1).into()));
     kernel.lock().absent = None;
     while kernel.lock().table.len() < 2 {
         ipvs.compare();
@@ -184,7 +184,7 @@ fn a_module_that_was_replaced_is_found_out_and_gets_everything_again() {
 #[test]
 fn what_cannot_be_removed_at_the_end_is_tried_again_and_then_said() {
     let (kernel, ipvs, mut events) = start();
-    ipvs.want(key(1), Some(entry("rr", 1)));
+    ipvs.want(key(1), Some(entry("rr", 1).into()));
     settle(&ipvs, &mut events);
     kernel.lock().refuses = Some(libc::EPERM);
     ipvs.want(key(1), None);
