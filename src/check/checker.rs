@@ -35,6 +35,9 @@ pub(crate) struct Checker {
     pub(crate) probes: u64,
     /// Those of them that failed.
     pub(crate) failures: u64,
+    /// Since when it is up or down; of which of both that was noted, none before anybody looked.
+    since: Instant,
+    noted: Option<bool>,
 }
 
 /// What a checker is waiting for.
@@ -76,6 +79,8 @@ impl Checker {
             asked_weight: None,
             probes: 0,
             failures: 0,
+            since: Instant::ZERO,
+            noted: None,
         };
         checker.is_up = !checker.starts_down();
         if checker.is_smtp() {
@@ -100,6 +105,18 @@ impl Checker {
     /// HTTP: the url that failed and must pass before the list starts again.
     pub(crate) fn failed_url(&self) -> Option<usize> {
         self.url_failed.then_some(self.url)
+    }
+
+    /// Remembers when it came up or went down, if that is now.
+    pub(crate) fn note(&mut self, now: Instant) {
+        if self.noted.replace(self.is_up) != Some(self.is_up) {
+            self.since = now;
+        }
+    }
+
+    /// Since when it is up or down.
+    pub(crate) const fn since(&self) -> Instant {
+        self.since
     }
 
     /// From now on one failure decides.
@@ -270,6 +287,7 @@ impl Checker {
         self.reason.clone_from(&old.reason);
         self.last_status = old.last_status;
         (self.probes, self.failures) = (old.probes, old.failures);
+        (self.since, self.noted) = (old.since, old.noted);
         self.asked_weight = old.asked_weight;
         self.contribution = self.dynamic_contribution(weight);
     }

@@ -131,6 +131,7 @@ impl Node {
             Input::Reload(config) => self.reload(config, now, out),
             Input::Shutdown => self.shutdown(out),
         }
+        self.note_changes(now);
         self.say_changes(mark, out);
     }
 
@@ -150,6 +151,15 @@ impl Node {
     }
 
     // ---- the table -------------------------------------------------------------------------------------------
+
+    /// Remembers when checkers came up or went down.
+    fn note_changes(&mut self, now: Instant) {
+        for &i in &self.touched {
+            if let Some(vs) = self.virtual_servers.get_mut(i) {
+                vs.note(now);
+            }
+        }
+    }
 
     /// Puts what changed in the table before everything else that came of an input.
     fn say_changes(&mut self, mark: usize, out: &mut Vec<Action>) {

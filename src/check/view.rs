@@ -47,6 +47,8 @@ pub struct CheckerView<'a> {
     pub config: &'a Arc<model::Checker>,
     /// Its server may serve as far as it is concerned.
     pub is_up: bool,
+    /// Since when it is up, or down.
+    pub since: Instant,
     /// It has come to a verdict at least once.
     pub has_run: bool,
     /// Failures in a row, while it is up: it goes down with the one after `retry`.
@@ -147,6 +149,7 @@ fn checker(checker: &Checker) -> CheckerView<'_> {
     CheckerView {
         config: &checker.config,
         is_up: checker.is_up,
+        since: checker.since(),
         has_run: checker.has_run,
         failures_in_a_row: if checker.is_up && checker.has_run { checker.failures_in_a_row() } else { 0 },
         next,

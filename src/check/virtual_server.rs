@@ -10,7 +10,7 @@ use crate::check::real_server::RealServer;
 use crate::check::report::{CheckerEvent, Event, Quorum, ServerEvent};
 use crate::model;
 use crate::model::lvs::{RealServerId, VirtualServerId};
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// A virtual server with the state of its servers.
 #[derive(Clone, Debug)]
@@ -56,6 +56,11 @@ impl VirtualServer {
     pub(crate) fn live_weight(&self) -> u64 {
         let alive = self.real_servers.iter().filter(|rs| rs.alive);
         alive.map(|rs| u64::from(rs.weight())).sum()
+    }
+
+    /// Remembers which checkers came up or went down now.
+    pub(crate) fn note(&mut self, now: Instant) {
+        self.real_servers.iter_mut().flat_map(|rs| &mut rs.checkers).for_each(|checker| checker.note(now));
     }
 
     // ---- events ----------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::options::Parsed;
 use crate::model::Global;
 use crate::process::configuration::{self, Origin};
-use crate::process::ipc::{CONTROL_VERSION, DaemonStatus, InstanceStatus, Order, Reply, Request, VirtualServerStatus};
+use crate::process::ipc::{
+    CONTROL_VERSION, CheckerState, DaemonStatus, InstanceStatus, Order, Reply, Request, VirtualServerStatus,
+};
 use crate::process::options::Options;
 use crate::process::paths::{Names, STATE_DIRECTORY};
 use crate::process::record;
@@ -175,8 +177,28 @@ fn describe_service(service: &VirtualServerStatus) -> String {
     for server in &service.real_servers {
         let state = if server.alive { "UP" } else { "DOWN" };
         text += &format!("  {}: {state}, weight {}\n", server.name, server.weight);
-        server.troubles.iter().for_each(|trouble| text += &format!("    {trouble}\n"));
+        server.checkers.iter().for_each(|checker| text += &describe_checker(checker));
     }
+    text
+}
+
+fn describe_checker(checker: &CheckerState) -> String {
+    let state = if checker.is_up { "UP" } else { "DOWN" };
+    let mut text = format!("    {}: {state} for {}", checker.kind, span(checker.for_millis));
+    if !checker.has_run {
+        text += ", not yet asked";
+    }
+    if let Some((failures, needed)) = checker.failing {
+        text += &format!(", {failures} of {needed} failures");
+    }
+    if let Some(reason) = &checker.reason {
+        text += &format!(": {reason}");
+    }
+    let (probes, failures) = checker.probes;
+    if probes > 0 {
+        text += &format!(" ({probes} probes, {failures} failed)");
+    }
+    text.push('\n');
     text
 }
 

@@ -101,8 +101,29 @@ pub struct RealServerStatus {
     pub alive: bool,
     /// In force.
     pub weight: u32,
-    /// Its checkers that do not succeed, and why.
-    pub troubles: Vec<String>,
+    /// In configuration order.
+    pub checkers: Vec<CheckerState>,
+}
+
+/// One checker of a real server.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CheckerState {
+    /// Its kind, as log lines name it.
+    pub kind: String,
+    /// The server may serve as far as it is concerned.
+    pub is_up: bool,
+    /// Since when, in milliseconds.
+    pub for_millis: u64,
+    /// It has come to a verdict at least once.
+    pub has_run: bool,
+    /// Failures in a row that have not taken it down yet, and how many would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing: Option<(u32, u64)>,
+    /// Why it did not succeed the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Probes that came to an end, and those of them that failed.
+    pub probes: (u64, u64),
 }
 
 /// One instance.

@@ -544,6 +544,28 @@ fn d38_the_last_exit_status_is_shown_also_while_the_server_is_down() {
 }
 
 #[test]
+fn a_checker_knows_since_when_it_is_up_or_down_also_after_a_reload() {
+    let mut bench = Bench::started(only(tcp()));
+    let since = |bench: &Bench| bench.node.views().next().unwrap().real_servers[0].checkers[0].since;
+    let start = bench.now;
+    assert_eq!(since(&bench), start);
+    bench.answer(FIRST, Verdict::Pass);
+    assert_eq!(since(&bench), start, "it was taken for up");
+    bench.answer(FIRST, fail(ReasonKind::Refused, "refused"));
+    assert_eq!(since(&bench), start, "one failure is forgiven");
+    bench.answer(FIRST, fail(ReasonKind::Refused, "refused"));
+    let down = bench.now;
+    assert!(down > start);
+    assert_eq!(since(&bench), down);
+    bench.answer(FIRST, fail(ReasonKind::Refused, "refused"));
+    bench.reload(only(tcp()));
+    assert!(bench.now > down);
+    assert_eq!(since(&bench), down);
+    bench.answer(FIRST, Verdict::Pass);
+    assert_eq!(since(&bench), bench.now);
+}
+
+#[test]
 fn misc_sentences_say_which_retry_it_is() {
     let mut all = misc(false);
     (all.log_all_failures, all.schedule.retry) = (true, 2);

@@ -52,6 +52,32 @@ fn several_scripts_of_the_last_server_run() {
     });
 }
 
+#[test]
+fn the_status_says_of_each_checker_how_it_is_since_when_and_why() {
+    scratch(|| {
+        let dir = Dir::new();
+        let bad = dir.write("bad", "#!/bin/sh\nexit 3\n");
+        std::fs::set_permissions(&bad, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let misc = |script: &str| format!("  MISC_CHECK {{\n   misc_path {script}\n   warmup 0\n  }}\n");
+        let idle = "  MISC_CHECK {\n   misc_path /bin/true\n   delay_loop 3600\n   warmup 3600\n  }\n";
+        dir.write("k.conf", &service(1, &(misc(&counting(&dir, "good")) + &misc(&bad.display().to_string()) + idle)));
+        let mut daemon = Daemon::start(&dir, &["-C"]);
+        let shown = |text: &str| dir.ask("status").stdout.contains(text);
+        eventually("two verdicts", || shown(" probes, 0 failed)\n") && shown(": exited with status 3 ("));
+        let status = dir.ask("status").stdout;
+        let lines: Vec<&str> = status.lines().filter(|line| line.starts_with("    MISC_CHECK: ")).collect();
+        assert_eq!(lines.len(), 3, "{status}");
+        assert!(
+            lines[0].starts_with("    MISC_CHECK: UP for ") && lines[0].ends_with(" probes, 0 failed)"),
+            "{status}"
+        );
+        assert!(lines[1].starts_with("    MISC_CHECK: DOWN for "), "{status}");
+        assert!(lines[1].contains(" s: exited with status 3 ("), "{status}");
+        assert!(lines[2].starts_with("    MISC_CHECK: UP for ") && lines[2].ends_with(" s, not yet asked"), "{status}");
+        assert!(daemon.stop().success());
+    });
+}
+
 /// D35: without ip_vs the process that needs it used to be started again and again, with many lines each time.
 #[test]
 fn without_ip_vs_checks_and_virtual_routers_run_and_it_is_said_once() {

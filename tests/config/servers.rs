@@ -376,6 +376,24 @@ fn the_same_server_twice_is_dropped() {
 }
 
 #[test]
+fn two_groups_or_track_files_of_one_name_are_told_and_the_first_counts() {
+    let group = |address: &str| format!("virtual_server_group g {{\n{address} 80\n}}\n");
+    let service = format!("virtual_server group g {{\n{BASE}\n{RS}\n}}\n");
+    let loaded = read(&(group("192.0.2.1") + &group("192.0.2.2") + &service));
+    says(&loaded, &[Code::DUPLICATE_NAME], 0);
+    let entry = format!("{:?}", only(&loaded).group);
+    assert!(entry.contains("192.0.2.1") && !entry.contains("192.0.2.2"), "{entry}");
+    let file = |path: &str| format!("track_file f {{\nfile {path}\n}}\n");
+    let check = "real_server 10.0.0.1 80 {\nFILE_CHECK {\ntrack_file f\n}\n}\n";
+    let loaded = read(&format!("{}{}{PLAIN} {{\n{BASE}\n{check}}}\n", file("/run/one"), file("/run/two")));
+    says(&loaded, &[Code::DUPLICATE_NAME], 0);
+    let finding = loaded.diagnostics.iter().next().unwrap();
+    assert_eq!(finding.labels.len(), 1);
+    let paths: Vec<_> = loaded.config.lvs.track_files.iter().map(|file| file.path.display().to_string()).collect();
+    assert_eq!(paths, ["/run/one"]);
+}
+
+#[test]
 fn the_same_service_twice_names_both_places() {
     let text = format!("{PLAIN} {{\n{BASE}\n{RS}\n}}\n");
     says(&read(&format!("{text}{text}")), &[Code::DUPLICATE_NAME], 0);

@@ -54,9 +54,9 @@ tear_down() {
 # ---- real servers ----
 
 declare -A servers=()
-# serve HOST ADDRESS: a web server that answers with the host's name.
+# serve HOST ADDRESS: a web server that answers with the host's name. Whose connections came to it is in /run/peers.HOST.
 serve() {
-    nsenter --net="/run/netns/$1" "$IPVS_TRAFFIC" serve "$2" "$1" &
+    nsenter --net="/run/netns/$1" "$IPVS_TRAFFIC" serve "$2" "$1" >>"/run/peers.$1" &
     servers[$1]=$!
 }
 kill_server() { kill -9 "${servers[$1]}"; wait "${servers[$1]}" 2>/dev/null; unset "servers[$1]"; }

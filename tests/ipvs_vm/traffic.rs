@@ -1,20 +1,22 @@
 //! Web servers and their clients for the scenes in the virtual machine, where a process takes seconds to start.
 //!
-//! `serve ADDRESS NAME` answers every request with its name, on connections that stay open.
+//! `serve ADDRESS NAME` answers every request with its name, on connections that stay open; of each connection it says when
+//! it came and the client's port.
 //! `ask ADDRESS RATE WORKERS UNTIL PORT` makes so many connections a second, each with one request.
 //! `hold ADDRESS COUNT UNTIL PORT` keeps connections open, with a request on each five times a second.
 //!
-//! Clients go on until the file UNTIL exists. Their own ports go up from PORT: what a director remembers of a port that
-//! comes again would be another scene. Each request is a line: when it began and how long it took in
+//! Clients go on until the file UNTIL exists. Their own ports go up from PORT, and begin there again after 50,000: by then
+//! a director has forgotten the first ones, except what it keeps of a connection that failed, whose port is not used any
+//! more. Each request is a line: when it began and how long it took in
 //! milliseconds (since the machine started), the client's port, and who answered, or `failed` and why. `hold` says the
 //! first answer of a connection, what goes wrong, and the last one.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -32,8 +34,43 @@ const SERVED: usize = 24;
 /// What a slow machine did not get to in this time is not made up for.
 const LAG: Duration = Duration::from_millis(500);
 
-/// The client's next port.
-static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+/// So many ports a client has.
+const PORTS: u16 = 50_000;
+
+/// The client's ports.
+static PORTS_OF_CLIENT: Mutex<Ports> = Mutex::new(Ports { first: 0, next: 0, lost: BTreeSet::new() });
+
+struct Ports {
+    first: u16,
+    next: u16,
+    /// Those that are not used again.
+    lost: BTreeSet<u16>,
+}
+
+impl Ports {
+    fn begin(first: u16) {
+        (ports().first, ports().next) = (first, first);
+    }
+
+    fn take(&mut self) -> u16 {
+        loop {
+            let port = self.next;
+            let past = port == u16::MAX || port - self.first == PORTS - 1;
+            self.next = if past { self.first } else { port + 1 };
+            if !self.lost.contains(&port) {
+                return port;
+            }
+        }
+    }
+}
+
+fn ports() -> MutexGuard<'static, Ports> {
+    locked(&PORTS_OF_CLIENT)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn main() -> Outcome<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -41,11 +78,11 @@ fn main() -> Outcome<()> {
     match words[..] {
         ["serve", address, name] => serve(address.parse()?, name),
         ["ask", address, rate, workers, until, port] => {
-            NEXT_PORT.store(port.parse()?, Ordering::Relaxed);
+            Ports::begin(port.parse()?);
             ask(address.parse()?, rate.parse()?, workers.parse()?, until.into())
         }
         ["hold", address, count, until, port] => {
-            NEXT_PORT.store(port.parse()?, Ordering::Relaxed);
+            Ports::begin(port.parse()?);
             hold(address.parse()?, count.parse()?, until.into())
         }
         _ => Err("serve ADDRESS NAME | ask ADDRESS RATE WORKERS UNTIL PORT | hold ADDRESS COUNT UNTIL PORT".into()),
@@ -67,7 +104,10 @@ fn serve(address: SocketAddr, name: &str) -> Outcome<()> {
             scope.spawn(|| {
                 loop {
                     // Whatever ends a connection concerns nobody else.
-                    let _ = listener.accept().and_then(|(connection, _)| talk(connection, &answer));
+                    let _ = listener.accept().and_then(|(connection, client)| {
+                        println!("{} {}", now().as_millis(), client.port());
+                        talk(connection, &answer)
+                    });
                 }
             });
         }
@@ -102,7 +142,7 @@ struct Pace {
 impl Pace {
     fn wait(&self) {
         let at = {
-            let mut next = self.next.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut next = locked(&self.next);
             let at = (*next).max(now().saturating_sub(LAG));
             *next = at + self.between;
             at
@@ -179,7 +219,7 @@ fn connect(address: SocketAddr) -> Result<(TcpStream, u16), (io::Error, u16)> {
 fn bound(address: SocketAddr) -> io::Result<(socket2::Socket, u16)> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     loop {
-        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        let port = ports().take();
         let any: SocketAddr = ([0, 0, 0, 0], port).into();
         match socket.bind(&any.into()) {
             Ok(()) => return Ok((socket, port)),
@@ -211,7 +251,10 @@ fn say(start: Duration, port: u16, answer: &io::Result<String>) {
     let took = now().saturating_sub(start).as_millis();
     let answer = match answer {
         Ok(name) => name.clone(),
-        Err(error) => format!("failed: {error}"),
+        Err(error) => {
+            ports().lost.insert(port);
+            format!("failed: {error}")
+        }
     };
     println!("{} {took} {port} {answer}", start.as_millis());
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::checkers::{self, Around, Targets};
 use super::scripts::Scripts;
 use super::seen_before;
+use super::trackers::report_same_name;
 use crate::addr::Family;
 use crate::config::draft::{
     Draft, GlobalDraft, GroupLine, NotifyDraft, RealServerDraft, ServerGroupDraft, ServiceKey, TimingDraft,
@@ -77,8 +78,12 @@ fn families(group: &ServerGroupDraft) -> (bool, bool) {
 /// The usable groups.
 fn groups<'d>(draft: &'d Draft, diagnostics: &mut Diagnostics) -> BTreeMap<&'d str, &'d ServerGroupDraft> {
     let mut groups = BTreeMap::new();
+    let mut first = BTreeMap::new();
     for group in &draft.server_groups {
         let name = &group.name;
+        if report_same_name(&mut first, "virtual_server_group", name, diagnostics) {
+            continue;
+        }
         let complaint = match families(group) {
             _ if group.entries.is_empty() => "has no usable entry",
             (true, true) if group.entries.iter().any(|line| line.family().is_none()) => {

@@ -16,15 +16,27 @@ pub(super) fn scripts(draft: &Draft, scripts: &mut Scripts<'_>, diagnostics: &mu
     let mut judged = Vec::new();
     for script in &draft.scripts {
         let name = &script.name;
-        if let Some(before) = seen_before(&mut first, name.value.as_str(), name.span) {
-            diagnostics
-                .own_error(Code::DUPLICATE_NAME, name.span, format!("there is another vrrp_script {}", name.value))
-                .label(before, "this first one is used")
-                .help("give each its own name");
-        }
+        report_same_name(&mut first, "vrrp_script", name, diagnostics);
         judged.push(scripts.tracked(script, diagnostics));
     }
     judged
+}
+
+/// Reports a block whose name another has; says whether there is one.
+pub(super) fn report_same_name<'n>(
+    first: &mut BTreeMap<&'n str, Span>,
+    block: &str,
+    name: &'n Spanned<String>,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let before = seen_before(first, name.value.as_str(), name.span);
+    if let Some(before) = before {
+        diagnostics
+            .own_error(Code::DUPLICATE_NAME, name.span, format!("there is another {block} {}", name.value))
+            .label(before, "this first one is used")
+            .help("give each its own name");
+    }
+    before.is_some()
 }
 
 /// The sync group of each instance that is in one.
@@ -199,7 +211,12 @@ pub(super) fn check_targets<'a>(context: &Context<'a>, diagnostics: &mut Diagnos
     let files = draft.track_files.iter().map(|tracker| (tracker, "track_file", "file"));
     let processes = draft.track_processes.iter().map(|tracker| (tracker, "vrrp_track_process", "process"));
     let mut unusable = BTreeSet::new();
+    let (mut first_file, mut first_process) = (BTreeMap::new(), BTreeMap::new());
     for (tracker, block, keyword) in files.chain(processes) {
+        let first = if keyword == "file" { &mut first_file } else { &mut first_process };
+        if report_same_name(first, block, &tracker.name, diagnostics) {
+            continue;
+        }
         let name = tracker.name.value.as_str();
         let Some(target) = &tracker.target else {
             unusable.insert(name);

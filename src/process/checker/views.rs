@@ -9,10 +9,12 @@ use crate::check::view::{CheckerView, VirtualServerView};
 use crate::dump;
 use crate::model::VirtualServer;
 use crate::notify::checks;
-use crate::process::ipc::{CheckerStatus, RealServerStatus, VirtualServerStatus};
+use crate::process::ipc::{CheckerState, CheckerStatus, RealServerStatus, VirtualServerStatus};
 use crate::process::lines;
 use crate::process::paths::{Dump, Names, dump_file};
+use crate::sys::clock;
 use crate::sys::files::{self, Job};
+use crate::time::Instant;
 
 /// Logs what the engine reports.
 pub(super) fn log(event: &Event) {
@@ -39,6 +41,7 @@ impl Process {
     }
 
     pub(super) fn status(&self) -> CheckerStatus {
+        let now = clock::now();
         let (sent, lost) = self.notices.mails();
         let (table, totals) = (self.ipvs.counters(), self.node.totals());
         let rows = [
@@ -58,18 +61,18 @@ impl Process {
             ("mails_lost", lost),
         ];
         CheckerStatus {
-            virtual_servers: self.node.views().map(|view| virtual_server(&view)).collect(),
+            virtual_servers: self.node.views().map(|view| virtual_server(&view, now)).collect(),
             counters: rows.map(|(name, count)| (name.to_owned(), count)).into(),
         }
     }
 }
 
-fn virtual_server(view: &VirtualServerView<'_>) -> VirtualServerStatus {
+fn virtual_server(view: &VirtualServerView<'_>, now: Instant) -> VirtualServerStatus {
     let server = |server: &crate::check::view::RealServerView<'_>| RealServerStatus {
         name: names::real_server(view.config, server.config).to_string(),
         alive: server.alive,
         weight: server.weight,
-        troubles: server.checkers.iter().filter(|checker| !checker.is_up).map(trouble).collect(),
+        checkers: server.checkers.iter().map(|view| checker(view, now)).collect(),
     };
     let config: &VirtualServer = view.config;
     VirtualServerStatus {
@@ -81,10 +84,15 @@ fn virtual_server(view: &VirtualServerView<'_>) -> VirtualServerStatus {
     }
 }
 
-fn trouble(checker: &CheckerView<'_>) -> String {
-    let name = checks::kind(&checker.config.probe);
-    match checker.reason {
-        Some(reason) => format!("{name}: {}", reason.detail),
-        None => format!("{name}: not yet asked"),
+fn checker(view: &CheckerView<'_>, now: Instant) -> CheckerState {
+    let needed = u64::from(view.config.schedule.retry) + 1;
+    CheckerState {
+        kind: checks::kind(&view.config.probe).to_owned(),
+        is_up: view.is_up,
+        for_millis: u64::try_from(now.since(view.since).as_millis()).unwrap_or(u64::MAX),
+        has_run: view.has_run,
+        failing: (view.failures_in_a_row > 0).then_some((view.failures_in_a_row, needed)),
+        reason: view.reason.map(|reason| reason.detail.to_string()),
+        probes: (view.probes, view.failures),
     }
 }
