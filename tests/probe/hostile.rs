@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use keepalived_rs::check::io::{ReasonKind, Verdict};
-use keepalived_rs::model::checker::{Probe, Udp, Url};
+use keepalived_rs::model::checker::{Http, HttpVersion, Probe, Udp, Url};
+use keepalived_rs::model::lvs::Ssl;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
@@ -190,5 +191,156 @@ fn a_udp_reply_must_be_the_wanted_one() {
         assert_eq!(ask(lengths(2..=2)), Verdict::Pass);
         assert_eq!(failure(ask(lengths(3..=9))), ReasonKind::Mismatch);
         assert_eq!(failure(ask(lengths(0..=1))), ReasonKind::Mismatch);
+    });
+}
+
+const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+/// The page's digest is wanted.
+fn page() -> Url {
+    use md5::Digest as _;
+    Url { digest: Some(md5::Md5::digest("hello").into()), ..url() }
+}
+
+#[test]
+fn an_answer_that_breaks_off_at_any_byte_has_its_reason() {
+    scratch(|| {
+        let header = PAGE.len() - "hello".len();
+        for end in 0..=PAGE.len() {
+            let verdict = ask(http(to(answer(&PAGE[..end])), page()));
+            if end == PAGE.len() {
+                assert_eq!(verdict, Verdict::Pass);
+            } else {
+                let wanted = if end < header { ReasonKind::Closed } else { ReasonKind::Digest };
+                assert_eq!(failure(verdict), wanted, "{:?}", &PAGE[..end]);
+            }
+        }
+        // All that an SMTP server says, without waiting to be asked; then it hears the client out.
+        let dialogue = "220 mx\r\n250 mx\r\n221 bye\r\n";
+        for end in 0..=dialogue.len() {
+            let verdict = ask(smtp(to(serve(move |mut stream| {
+                let _ = stream.write_all(&dialogue.as_bytes()[..end]);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                while stream.read(&mut [0; 64]).is_ok_and(|len| len > 0) {}
+            }))));
+            if end == dialogue.len() {
+                assert_eq!(verdict, Verdict::Pass);
+            } else {
+                assert_eq!(failure(verdict), ReasonKind::Closed, "{:?}", &dialogue[..end]);
+            }
+        }
+    });
+}
+
+#[test]
+fn headers_and_chunks_without_end_are_cut_off() {
+    scratch(|| {
+        let endless = |begin: &'static str, again: &'static str| {
+            serve(move |mut stream| {
+                hear(&mut stream);
+                let _ = stream.write_all(begin.as_bytes());
+                while stream.write_all(again.repeat(1_000).as_bytes()).is_ok() {}
+            })
+        };
+        let lines = endless("HTTP/1.1 200 OK\r\n", "X: y\r\n");
+        assert_eq!(failure(ask(get(lines))), ReasonKind::TooLong);
+        let new = |server| match http(to(server), page()) {
+            Probe::Http(http) => Probe::Http(Http { version: HttpVersion::V11, ..http }),
+            other => other,
+        };
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(failure(ask(new(endless(head, "1\r\nx\r\n")))), ReasonKind::TooLong);
+        assert_eq!(failure(ask(new(endless(head, "0")))), ReasonKind::Malformed);
+        // One chunk that is said to be larger than any memory, and does not come.
+        let huge = answer(format!("{head}fffffffffffffff\r\nhello"));
+        assert_eq!(failure(ask(new(huge))), ReasonKind::Closed);
+        // A length that lies: what came is what is judged.
+        let less = answer("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\nhello");
+        assert_eq!(ask(http(to(less), page())), Verdict::Pass);
+    });
+}
+
+/// What is packed stays packed: a body that would unpack to any size costs what was sent, and its digest is of that.
+#[test]
+fn nothing_is_unpacked() {
+    use md5::Digest as _;
+    scratch(|| {
+        // The header of gzip, and the length of four gigabytes at its end.
+        let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[0; 1_000], &[0xff; 4]].concat();
+        let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
+        let server = answer([&head[..], &packed].concat());
+        let wanted = Url { digest: Some(md5::Md5::digest(&packed).into()), ..url() };
+        assert_eq!(ask(http(to(server), wanted)), Verdict::Pass);
+    });
+}
+
+#[test]
+fn rubbish_instead_of_tls_is_named() {
+    scratch(|| {
+        let record = |kind: u8, len: u16, body: &[u8]| [&[kind, 3, 3], &len.to_be_bytes()[..], body].concat();
+        for (what, bytes) in [
+            ("an alert", record(21, 2, &[2, 40])),
+            ("a warning without end", record(21, 2, &[1, 0]).repeat(10_000)),
+            ("data before the handshake", record(23, 5, b"hello")),
+            ("a record longer than any", record(22, u16::MAX, &[2; 70_000])),
+            ("an empty record, again and again", record(22, 0, &[]).repeat(10_000)),
+            ("a ServerHello that lies about its length", record(22, 4, &[2, 0xff, 0xff, 0xff]).repeat(20_000)),
+            ("noise", (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect()),
+        ] {
+            assert_eq!(failure(ask(https(to(answer(bytes)), url()))), ReasonKind::Tls, "{what}");
+        }
+    });
+}
+
+/// One process asks them all: who floods, dribbles, lies or says nothing takes no other server's time.
+#[test]
+fn among_hostile_servers_the_others_are_asked_all_the_same() {
+    scratch(|| {
+        let flood = |begin: &'static str| {
+            serve(move |mut stream| {
+                thread::spawn(move || {
+                    let _ = stream.write_all(begin.as_bytes());
+                    while stream.write_all(&[b'x'; 1 << 16]).is_ok() {}
+                });
+            })
+        };
+        let dribble = serve(|mut stream| {
+            thread::spawn(move || {
+                while stream.write_all(b"2").is_ok() {
+                    thread::sleep(BRIEF / 50);
+                }
+            });
+        });
+        let datagrams = reply(|_| vec![vec![0x80; 12]; 1_000]);
+        let hostile = [
+            get(flood("HTTP/1.0 200 OK\r\n\r\n")),
+            get(flood("HTTP/1.0 200 OK\r\nX: ")),
+            get(dribble),
+            https(to(flood("")), url()),
+            https(to(dribble), url()),
+            smtp(to(flood("220 "))),
+            smtp(to(dribble)),
+            dns(to(datagrams), "."),
+        ];
+        let healthy = [
+            http(to(answer(PAGE)), page()),
+            smtp(to(serve(|mut stream| {
+                let _ = stream.write_all(b"220 mx\r\n250 mx\r\n221 bye\r\n");
+                while stream.read(&mut [0; 64]).is_ok_and(|len| len > 0) {}
+            }))),
+            Probe::Tcp(to(serve(drop))),
+        ];
+        runtime().block_on(async {
+            for probe in hostile {
+                tokio::spawn(async move {
+                    loop {
+                        let _ = question(probe.clone(), &Ssl::default()).await;
+                    }
+                });
+            }
+            for probe in healthy.iter().cycle().take(60) {
+                assert_eq!(question(probe.clone(), &Ssl::default()).await, Verdict::Pass);
+            }
+        });
     });
 }

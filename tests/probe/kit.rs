@@ -174,11 +174,16 @@ pub(crate) fn ask(probe: Probe) -> Verdict {
 
 /// Asks once, with a certificate of our own.
 pub(crate) fn ask_with(probe: Probe, ssl: &Ssl) -> Verdict {
+    runtime().block_on(question(probe, ssl))
+}
+
+/// A question, to be asked along with others.
+pub(crate) fn question(probe: Probe, ssl: &Ssl) -> impl Future<Output = Verdict> + use<> {
     let schedule = Schedule { delay_loop: PATIENT, retry: 0, delay_before_retry: PATIENT, warmup: Duration::ZERO };
     let checker = Arc::new(Checker { probe, schedule, alpha: false, log_all_failures: false });
     let (environment, complaints) = Environment::of([&*checker].into_iter(), ssl);
     assert_eq!(complaints, [""; 0]);
-    runtime().block_on(probe::run(checker, 0, Arc::new(environment)))
+    probe::run(checker, 0, Arc::new(environment))
 }
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
