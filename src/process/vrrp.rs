@@ -1,6 +1,7 @@
 //! The VRRP process: one loop around `vrrp::Node`. It listens, lets the engine decide, and hands on what is to be done;
 //! nothing in it waits for a disk, a log reader, a script or the kernel's locks.
 
+mod company;
 mod notices;
 mod post;
 mod reload;
@@ -22,6 +23,7 @@ use crate::process::ipc::{FromChild, ToChild};
 use crate::process::lines;
 use crate::process::paths;
 use crate::process::record::{self, Record};
+use crate::process::vrrp::company::Company;
 use crate::process::vrrp::notices::Notices;
 use crate::process::vrrp::post::Post;
 use crate::process::vrrp::scripts::Scripts;
@@ -40,11 +42,6 @@ use crate::vrrp::{Node, report};
 
 /// Packets and kernel events that are heard before timers are looked at, so that a flood cannot hold back an advert.
 const BATCH: usize = 256;
-/// A packet that comes soon after another one is hardly the last: the loop waits for about so many more of them, which
-/// costs one wake-up for all instead of one for each. A flood fills the socket no faster than that.
-const COMPANY: u32 = 16;
-/// So long the loop waits for them at least, and at most as long as the engine has patience.
-const PATIENCE: Duration = Duration::from_millis(1);
 /// A takeover is awaited so long before its time with open eyes.
 const AHEAD: Duration = Duration::from_micros(150);
 /// For the kernel to have removed every address at the end.
@@ -82,8 +79,7 @@ pub fn run(child: Child) -> io::Result<u8> {
         kernel,
         events,
         kernel_waits: false,
-        heard: Instant::ZERO,
-        company: Duration::ZERO,
+        company: Company::default(),
         signals: Signals::open()?,
         parent: Post::new(child.channel),
         heartbeat: child.heartbeat,
@@ -120,6 +116,10 @@ fn allow_open_files(vrrp: &Vrrp) {
     }
 }
 
+const fn advert(action: &Action) -> Option<&SendAdvert> {
+    if let Action::SendAdvert(advert) = action { Some(advert) } else { None }
+}
+
 /// The process: the engine and its hands.
 struct Process {
     node: Node,
@@ -129,10 +129,7 @@ struct Process {
     events: KernelEvents,
     /// More events may wait than one turn took.
     kernel_waits: bool,
-    /// When packets came last.
-    heard: Instant,
-    /// More are likely to come, and are waited for so long.
-    company: Duration,
+    company: Company,
     signals: Signals,
     parent: Post,
     heartbeat: Heartbeat,
@@ -206,8 +203,13 @@ impl Process {
             self.heartbeat.beat();
             let woken = self.wait()?;
             self.hear(woken)?;
-            self.node.handle(Input::Tick, clock::now(), &mut self.actions);
-            self.perform_all();
+            let now = clock::now();
+            if self.node.is_due(now) {
+                self.node.handle(Input::Tick, now, &mut self.actions);
+            }
+            if woken.any() || !self.actions.is_empty() {
+                self.perform_all();
+            }
         }
         let status = self.ends.unwrap_or_default();
         if status == 0 {
@@ -222,21 +224,24 @@ impl Process {
             return self.wait_until(Some(Instant::ZERO));
         }
         let deadline = self.node.deadline();
-        if !self.company.is_zero() {
-            let soon = self.heard + self.company;
-            clock::nap(deadline.map_or(soon, |(at, _)| at.min(soon)));
+        // Others are without a MASTER: waking up takes as long as all that follows.
+        let takeover = deadline.and_then(|(at, wake)| matches!(wake, Wake::MasterDown(_)).then_some(at));
+        let until = takeover.map(|at| at - AHEAD).or(deadline.map(|(at, _)| at));
+        let nap = |soon: Instant| clock::nap(until.map_or(soon, |at| at.min(soon)));
+        if let Some(soon) = self.company.before() {
+            nap(soon);
         }
-        match deadline {
-            // Others are without a MASTER: waking up takes as long as all that follows.
-            Some((at, Wake::MasterDown(_))) => {
-                let woken = self.wait_until(Some(at - AHEAD))?;
-                while !woken.any() && !self.sockets.is_readable() && clock::now() < at {
-                    std::hint::spin_loop();
-                }
-                Ok(woken)
+        let woken = self.wait_until(until)?;
+        if self.sockets.is_readable() {
+            if let Some(pause) = self.company.once_there().filter(|_| !woken.any()) {
+                nap(clock::now() + pause);
             }
-            deadline => self.wait_until(deadline.map(|(at, _)| at)),
+        } else if let Some(at) = takeover {
+            while !woken.any() && clock::now() < at {
+                std::hint::spin_loop();
+            }
         }
+        Ok(woken)
     }
 
     fn wait_until(&mut self, until: Option<Instant>) -> io::Result<Woken> {
@@ -263,12 +268,9 @@ impl Process {
             let now = clock::now();
             let count =
                 sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, now, actions));
-            let gap = now.since(self.heard) / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-            let patience = node.patience().max(PATIENCE);
-            self.company = if gap < patience { (gap * COMPANY).clamp(PATIENCE, patience) } else { Duration::ZERO };
-            self.heard = now;
+            self.company.heard(count, now, node.patience());
         } else {
-            self.company = Duration::ZERO;
+            self.company.heard_nothing();
         }
         if woken.kernel {
             self.hear_kernel();
@@ -382,12 +384,12 @@ impl Process {
     fn perform_all(&mut self) {
         let only_adverts = self.actions.iter().all(|action| matches!(action, Action::SendAdvert(_)));
         if only_adverts && self.failures.is_empty() && self.orders.is_empty() && !self.roles_changed {
-            let advert = |action| if let Action::SendAdvert(advert) = action { Some(advert) } else { None };
-            self.adverts.extend(self.actions.drain(..).filter_map(advert));
-            self.send_adverts();
-            if self.failures.is_empty() {
+            let failures = self.sockets.send(self.actions.iter().filter_map(advert), clock::now);
+            self.actions.clear();
+            if failures.is_empty() {
                 return;
             }
+            self.failures.extend(failures);
         }
         self.perform_more();
     }

@@ -121,14 +121,19 @@ impl Sockets {
 
     /// Sends adverts, socket by socket: all that share one in one system call. How late each left is recorded with `now`, read once
     /// for each socket after its adverts have gone.
-    pub fn send(&mut self, adverts: &[SendAdvert], now: impl Fn() -> Instant) -> Vec<Failure> {
+    pub fn send<'a>(
+        &mut self,
+        adverts: impl IntoIterator<Item = &'a SendAdvert, IntoIter: Clone>,
+        now: impl Fn() -> Instant,
+    ) -> Vec<Failure> {
         let mut failures = Vec::new();
-        let Some(first) = adverts.first() else { return failures };
-        if adverts.iter().all(|advert| advert.socket == first.socket) {
-            self.send_by(first.socket, adverts.iter(), &now, &mut failures);
+        let adverts = adverts.into_iter();
+        let Some(first) = adverts.clone().next() else { return failures };
+        if adverts.clone().all(|advert| advert.socket == first.socket) {
+            self.send_by(first.socket, adverts, &now, &mut failures);
             return failures;
         }
-        let mut adverts: Vec<&SendAdvert> = adverts.iter().collect();
+        let mut adverts: Vec<&SendAdvert> = adverts.collect();
         // Within a socket the order stays.
         adverts.sort_by_key(|advert| advert.socket);
         for group in adverts.chunk_by(|one, other| one.socket == other.socket) {

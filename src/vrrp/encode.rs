@@ -1,6 +1,7 @@
 //! From an instance's state to the bytes of its adverts.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::addr::Family;
 use crate::model::vrrp::{Authentication, Destination, Instance, Version};
@@ -23,7 +24,8 @@ struct Kept {
     priority: u8,
     source: IpAddr,
     old_checksum: bool,
-    packets: Vec<(IpAddr, Vec<u8>)>,
+    /// Nobody else has them once the last advert is sent: the next is written into the same memory.
+    packets: Arc<Vec<(IpAddr, Vec<u8>)>>,
 }
 
 impl Encoder {
@@ -39,19 +41,19 @@ impl Encoder {
         priority: u8,
         source: IpAddr,
         old_checksum: bool,
-    ) -> Vec<(IpAddr, Vec<u8>)> {
+    ) -> Arc<Vec<(IpAddr, Vec<u8>)>> {
         // keepalived: starts at 1 and skips 0
         self.id = self.id.checked_add(1).unwrap_or(1);
         let fits = |kept: &Kept| (kept.priority, kept.source, kept.old_checksum) == (priority, source, old_checksum);
-        if !self.kept.as_ref().is_some_and(fits) {
-            let packets = packets(config, priority, source, old_checksum);
-            self.kept = Some(Kept { priority, source, old_checksum, packets });
-        }
-        let mut packets = self.kept.as_ref().map_or_else(Vec::new, |kept| kept.packets.clone());
+        self.kept.take_if(|kept| !fits(kept));
+        let kept = self.kept.get_or_insert_with(|| {
+            let packets = Arc::new(packets(config, priority, source, old_checksum));
+            Kept { priority, source, old_checksum, packets }
+        });
         if config.family == Family::V4 {
-            packets.iter_mut().for_each(|(_, packet)| Header::set_id(packet, self.id));
+            Arc::make_mut(&mut kept.packets).iter_mut().for_each(|(_, packet)| Header::set_id(packet, self.id));
         }
-        packets
+        Arc::clone(&kept.packets)
     }
 }
 

@@ -15,6 +15,7 @@ use super::encode::Encoder;
 use super::holdings::Holdings;
 use super::io::{Action, Link, Notification, Notified, Role, SendAdvert, SocketKey, Statistics, Subject};
 use super::links::Links;
+use super::node::NEVER;
 use super::receive::Familiar;
 use super::report::{Event, FaultReason, InstanceEvent};
 use super::sockets::Broken;
@@ -111,6 +112,16 @@ pub(crate) struct Master {
     pub(super) other_owner: Option<OtherOwner>,
 }
 
+impl Master {
+    /// When the first thing beside adverts is due ([`NEVER`]: nothing is).
+    fn aside_at(&self) -> Instant {
+        let window = self.other_owner.as_ref().and_then(|other| other.until);
+        let bursts = [self.burst_at, self.lower_burst_at, self.refresh_at];
+        let others = bursts.into_iter().chain([self.react_at, self.rival_silent_at, window]);
+        others.flatten().fold(NEVER, Instant::min)
+    }
+}
+
 /// Two routers own the addresses, and ours has the higher address.
 #[derive(Debug)]
 pub(crate) struct OtherOwner {
@@ -197,12 +208,7 @@ impl Instance {
         match &self.state {
             State::Init | State::Fault => None,
             State::Backup(backup) => Some(backup.down_at),
-            State::Master(master) => {
-                let window = master.other_owner.as_ref().and_then(|other| other.until);
-                let bursts = [master.burst_at, master.lower_burst_at, master.refresh_at];
-                let others = bursts.into_iter().chain([master.react_at, master.rival_silent_at, window]);
-                Some(others.flatten().fold(master.advert_at, Instant::min))
-            }
+            State::Master(master) => Some(master.advert_at.min(master.aside_at())),
         }
     }
 
@@ -325,8 +331,10 @@ impl Instance {
                 self.announce(self.config.garp.master_repeat, ctx);
             }
         }
-        self.tick_announcements(ctx);
-        self.tick_other_owner(ctx);
+        if matches!(&self.state, State::Master(master) if master.aside_at() <= now) {
+            self.tick_announcements(ctx);
+            self.tick_other_owner(ctx);
+        }
     }
 
     fn tick_announcements(&mut self, ctx: &mut Context<'_>) {

@@ -217,7 +217,7 @@ pub struct SendAdvert {
     /// Hop limit for the control message (IPv6 unicast with `unicast_ttl`).
     pub hop_limit: Option<u8>,
     /// Destination and datagram (IPv4: from the IP header on; IPv6: the payload).
-    pub packets: Vec<(IpAddr, Vec<u8>)>,
+    pub packets: Arc<Vec<(IpAddr, Vec<u8>)>>,
 }
 
 /// One gratuitous ARP (IPv4) or unsolicited NA (IPv6).

@@ -170,6 +170,11 @@ impl Node {
         (at != NEVER).then_some((at, if is_master { Wake::Advert(id) } else { Wake::MasterDown(id) }))
     }
 
+    /// Whether [`Input::Tick`] would do anything.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|(at, _)| at <= now)
+    }
+
     /// How long a packet may wait for others to be heard together: a twentieth of the shortest interval at which a
     /// MASTER is listened to, nothing while an instance is MASTER itself.
     pub const fn patience(&self) -> Duration {

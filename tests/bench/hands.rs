@@ -102,7 +102,7 @@ fn advert(socket: SocketKey, vrid: u8) -> SendAdvert {
     let mut bytes = vec![0x45, 0xc0, 0, 0x2c, 0, 1, 0, 0, 0xff, 0x70, 0, 0, 10, 99, 0, 1, 224, 0, 0, 18];
     bytes.extend([0x21, vrid, 0x96, 2, 0, 1, 0x33, 0x63, 10, 99, 0, 100, 10, 99, 0, 101, 0, 0, 0, 0, 0, 0, 0, 0]);
     let (instance, source) = (InstanceId(vrid.into()), IpAddr::from([10, 99, 0, 1]));
-    SendAdvert { instance, socket, due: clock::now(), source, hop_limit: None, packets: vec![(GROUP, bytes)] }
+    SendAdvert { instance, socket, due: clock::now(), source, hop_limit: None, packets: Arc::new(vec![(GROUP, bytes)]) }
 }
 
 fn vip(link: IfIndex, host: u8) -> Holding {

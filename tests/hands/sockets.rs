@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use keepalived_rs::addr::{Family, IfIndex};
 use keepalived_rs::model::InstanceId;
@@ -46,7 +47,7 @@ fn advert(socket: &SocketSpec, source: &str, to: &str, bytes: &[u8]) -> SendAdve
         due: clock::now(),
         source: source.parse().unwrap(),
         hop_limit: None,
-        packets: vec![(to.parse().unwrap(), bytes.to_vec())],
+        packets: Arc::new(vec![(to.parse().unwrap(), bytes.to_vec())]),
     }
 }
 
@@ -217,7 +218,7 @@ fn one_copy_that_cannot_leave_does_not_hold_back_the_others() {
         peer.run(|| run("ip addr add 10.99.0.2/24 dev b0"));
         let spec = unicast(None, "10.99.0.1");
         let mut both = advert(&spec, "10.99.0.1", "192.0.2.1", &v2(1));
-        both.packets.push(("10.99.0.2".parse().unwrap(), v2(2)));
+        Arc::make_mut(&mut both.packets).push(("10.99.0.2".parse().unwrap(), v2(2)));
         let unopened = multicast("a0", "ff02::12");
         let lost = advert(&unopened, "fe80::99:1", "ff02::12", &hex(V3_IPV6));
         let failures = open(&[spec]).send(&[lost, both], clock::now);

@@ -383,7 +383,7 @@ impl Lan {
     fn send(&mut self, id: usize, advert: &SendAdvert) {
         let kernel = &self.routers[id].kernel;
         let up = advert.socket.link.is_none_or(|index| kernel.is_up(index));
-        for (destination, bytes) in &advert.packets {
+        for (destination, bytes) in advert.packets.iter() {
             if !up {
                 let (instance, destination, errno) = (advert.instance, *destination, ENETUNREACH);
                 self.soon(id, Owned::Failed(Failure::Send { instance, destination, errno }));
