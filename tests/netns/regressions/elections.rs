@@ -92,7 +92,8 @@ fn an_instance_survives_its_interface() {
     lan.make_interface('b');
     lan.wait_line('b', "Entering BACKUP STATE", back);
     lan.pass(Duration::from_secs(2));
-    lan.seen(|seen| assert!(!seen.holds('b', ip(VIP)), "b does not hear a on the new interface"));
+    // Deaf, it would be MASTER by now, and stay it; a busy machine may make it one for a moment.
+    lan.wait_only_holder('a', &['b'], ip(VIP));
     a.kill_all();
     lan.wait_held('b', ip(VIP));
     lan.wait_advert('b', back);
