@@ -60,7 +60,7 @@ known() { echo "${seen_by_kernel[$1]:-}"; }
 remember() {
     local port server
     while read -r port; do
-        [ -z "${seen_by_kernel[$port]:-}" ] || continue
+        [ -z "${seen_by_kernel[$port]+asked}" ] || continue
         server=$(awk -v port="$(printf %04X "$port")" '$3 == port { print $6; exit }' "/proc/${anchors[d1]}/net/ip_vs_conn")
         case $server in
         C0A8580B) server=first ;;
