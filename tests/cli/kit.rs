@@ -64,7 +64,13 @@ impl Dir {
     }
 
     pub(crate) fn pid(&self, name: &str) -> Pid {
-        Pid::from_raw(self.read(name).trim().parse().unwrap_or_else(|_| panic!("{name} has no pid")))
+        self.pid_if_any(name).unwrap_or_else(|| panic!("{name} has no pid"))
+    }
+
+    /// A process that died has none until another runs.
+    pub(crate) fn pid_if_any(&self, name: &str) -> Option<Pid> {
+        let text = std::fs::read_to_string(self.path(name)).ok()?;
+        text.trim().parse().ok().map(Pid::from_raw)
     }
 }
 
