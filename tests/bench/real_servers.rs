@@ -1,6 +1,7 @@
 //! Many real servers in one thread: each address has a socket of its own, so that each can die for itself. They count
 //! what they are asked, and know when each was asked last.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
@@ -39,7 +40,7 @@ pub(crate) struct RealServers {
 struct Told {
     answered: AtomicU64,
     /// Of each server that died, when it had answered last.
-    last: Mutex<Vec<(usize, Duration)>>,
+    last: Mutex<BTreeMap<usize, Duration>>,
 }
 
 impl RealServers {
@@ -74,7 +75,7 @@ impl RealServers {
 
     /// The servers that died, and when each had answered last; those that were never asked are left out.
     pub(crate) fn dead(&self) -> Vec<(usize, Duration)> {
-        self.told.last.lock().unwrap().clone()
+        self.told.last.lock().unwrap().iter().map(|(server, last)| (*server, *last)).collect()
     }
 }
 
@@ -162,7 +163,11 @@ impl Farm {
 
     fn done(&mut self, server: usize) {
         self.told.answered.fetch_add(1, Ordering::Relaxed);
-        self.last[server] = Some(Duration::from_nanos(clock::now().nanos()));
+        let now = Duration::from_nanos(clock::now().nanos());
+        self.last[server] = Some(now);
+        if self.listeners[server].is_none() {
+            self.told.last.lock().unwrap().insert(server, now);
+        }
     }
 
     /// Who is connected already is answered; nobody else is.

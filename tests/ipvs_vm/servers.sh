@@ -1,6 +1,6 @@
 # The whole daemon with $SERVICES virtual servers and $SERVERS real servers (few by default; 2277 and 37205 are the
 # largest that are known) beside Debian's keepalived: start, reload without and with changes, stop; numbers for both.
-services=${SERVICES:-100} servers=${SERVERS:-1600}
+services=${SERVICES:-50} servers=${SERVERS:-1000}
 
 # A listener that every address of 127/8 leads to: all checks succeed. They are spread so far that few come at all.
 config() { # WEIGHT: of every hundredth real server
@@ -41,7 +41,7 @@ busy() {
 anonymous() { cat $(printf '/proc/%s/status ' $(processes)) | awk '/^RssAnon/ { if ($2 > most) most = $2 } END { print most }'; }
 programmed() { [ "$(within ipvsadm -Ln -t "$last" 2>/dev/null | grep -c -- '-> 127')" = "$in_last" ]; }
 
-# life NAME PROGRAM: one daemon from its start to its stop; the numbers are left in took_NAME.
+# life NAME PROGRAM: one daemon from its start to its stop, and its numbers.
 life() {
     name=$1
     ip netns add "$name"
@@ -79,8 +79,14 @@ while True:
     kill $listener
     wait $listener 2>/dev/null
     ip netns del "$name"
-    eval "took_$name='$start $again $edited $stopped $memory'"
+    row "start until programmed, ms" "$start"
+    row "reload without changes until idle, ms" "$again"
+    row "reload of a hundredth until idle, ms" "$edited"
+    row "stop, ms" "$stopped"
+    row "entries left after it" "$left"
+    row "anonymous memory of the checker process, kB" "$memory"
 }
+row() { printf '    %-8s %-44s %8s\n' "$name" "$@"; }
 
 life ours "$KEEPALIVED_RS"
 check "the whole table of $services services and $servers servers is made" \
@@ -91,12 +97,3 @@ check "nothing is left when it has stopped" [ "$left" = 0 ]
 left=
 life theirs /usr/sbin/keepalived
 check "keepalived's table is the same" same /run/ours.table /run/theirs.table
-row() { printf '    %-44s %8s ours %8s theirs\n' "$@"; }
-read -r start again edited stopped memory <<<"$took_ours"
-read -r their_start their_again their_edited their_stopped their_memory <<<"$took_theirs"
-row "start until programmed, ms" "$start" "$their_start"
-row "reload without changes until idle, ms" "$again" "$their_again"
-row "reload of a hundredth until idle, ms" "$edited" "$their_edited"
-row "stop, ms" "$stopped" "$their_stopped"
-row "entries left after it" 0 "$left"
-row "anonymous memory of the checker process, kB" "$memory" "$their_memory"
