@@ -101,6 +101,18 @@ fn an_instance_needs_a_number_and_a_real_interface() {
 }
 
 #[test]
+fn an_instance_that_cannot_be_is_judged_to_its_end() {
+    let loaded = read(
+        "vrrp_instance V {\n interface eth0\n virtual_router_id 510\n state MASTER\n nopreempt\n virtual_ipaddress {\n  \
+         192.0.2.100/24\n }\n track_script {\n  chk\n }\n}\n",
+    );
+    let said: Vec<Code> = loaded.diagnostics.iter().map(|d| d.code).collect();
+    let all = [Code::BAD_NUMBER, Code::INCOMPLETE_INSTANCE, Code::PREEMPTION_CONFLICT, Code::UNKNOWN_TRACKER];
+    assert_eq!(said, all, "{:#?}", findings(&loaded));
+    assert!(loaded.config.vrrp.instances.is_empty());
+}
+
+#[test]
 fn a_missing_interface_names_those_that_exist_and_may_come_later_where_that_is_asked_for() {
     let text = "vrrp_instance V {\ninterface eht0\nvirtual_router_id 1\nvirtual_ipaddress {\n192.0.2.100\n}\n}";
     let loaded = read(text);

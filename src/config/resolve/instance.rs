@@ -66,11 +66,11 @@ impl<'a> Work<'a> {
         Self { draft, context, global, tracked, group, diagnostics, strict, family, version, interface, fault }
     }
 
-    /// The model of the instance; none where it cannot be one.
+    /// The model of the instance; none where it cannot be one, and then the rest of it has been judged all the same.
     pub(super) fn resolve(mut self, notify: Notify) -> Option<Instance> {
         let draft = self.draft;
         self.interface();
-        let vrid = self.minimum()?;
+        let vrid = self.minimum();
         self.family_and_version();
         let election = self.election();
         let advert_interval = self.advert_interval();
@@ -95,7 +95,6 @@ impl<'a> Work<'a> {
             name: draft.name.value.as_str().into(),
             family: self.family,
             version: self.version,
-            vrid,
             interface: self.interface.as_ref().map(|(name, _)| name.value),
             priority: election.priority,
             initial_state: election.state,
@@ -126,6 +125,7 @@ impl<'a> Work<'a> {
             kernel_rx_buf_size: draft.kernel_rx_buf_size,
             notify: Arc::new(notify),
             config_fault: self.fault,
+            vrid: vrid?,
         })
     }
 
