@@ -1,8 +1,9 @@
 //! Sealed memory files: the configuration as the parent read it, handed to children that cannot change it.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -17,12 +18,13 @@ pub fn sealed(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Reads a memory file from its beginning.
+/// Reads a whole memory file. All who have been handed it share one position in it, and may read at the same time: it
+/// is neither used nor moved.
 pub fn read(fd: OwnedFd) -> io::Result<Vec<u8>> {
-    let mut file = File::from(fd);
-    file.seek(SeekFrom::Start(0))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    let file = File::from(fd);
+    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes)
 }
 
@@ -37,5 +39,16 @@ mod tests {
         assert!(writable.write_all(b"x").is_err());
         assert_eq!(read(fd.try_clone().unwrap()).unwrap(), b"vrrp_instance VI_1 {");
         assert_eq!(read(fd).unwrap(), b"vrrp_instance VI_1 {");
+    }
+
+    #[test]
+    fn all_who_have_it_may_read_it_at_the_same_time() {
+        let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+        let fd = sealed("configuration", &bytes).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..20).for_each(|_| assert!(read(fd.try_clone().unwrap()).unwrap() == bytes)));
+            }
+        });
     }
 }

@@ -105,8 +105,9 @@ blame
 check "no connection to a server that stays has failed" stayed
 echo "    to servers that were removed: $(grep -c '^third \|^fourth ' /run/blamed) failed"
 check "nor one that was kept open" kept
-check "the first server has kept its counters" counts 192.168.88.11 first
-check "so has the second" counts 192.168.88.12 second
+# The kernel sums up what its processors have counted every two seconds.
+check "the first server has kept its counters" eventually 30 counts 192.168.88.11 first
+check "so has the second" eventually 30 counts 192.168.88.12 second
 check "there was traffic" [ "$count" -ge $((took / 1000 * 10)) ]
 stop_director d1
 check "at the end the table is empty" [ -z "$(table d1)" ]
