@@ -613,7 +613,9 @@ async def main():
         daemon.terminate()
     for daemon in daemons:
         daemon.wait()
-    servers.nginx.kill()
+    # Killed, nginx would leave its worker with the sockets to those who come after.
+    servers.nginx.terminate()
+    servers.nginx.wait()
     servers.dnsmasq.kill()
     for case in cases:
         print(f"{'not ok' if failed[case] else 'ok'} - {case.name}")

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::lan::{Injector, Kind, Lan, Router, advert_v2, advert_v3, multicast_frame, now};
+use crate::lan::{Injector, Kind, Lan, Router, advert_v2, advert_v3, eventually, multicast_frame, now};
 use crate::setup::needs;
 
 /// What one daemon is told to do and goes through; the rival is host `b`.
@@ -240,6 +240,8 @@ fn a_start_with_the_link_down() {
     both_say(
         |story| {
             story.lan.cut('a');
+            // The kernel does not tell it at once.
+            eventually("the link is down", || story.lan.ip('a', "link show dev eth0").contains("NO-CARRIER"));
             story.start(&config(""));
             story.hears("entering FAULT state", 1);
             story.lan.mend('a');

@@ -184,7 +184,7 @@ struct Told {
 
 fn whole_story(story: &mut Story<'_>) -> Told {
     let lan = story.lan;
-    lan.ip_batch('a', "link add dum0 type veth peer name dum1\nlink set dum0 up\nlink set dum1 up\n");
+    kit::make_dum0(lan);
     lan.script('a', "check.sh", "[ ! -e /run/broken ] || exit 3");
     lan.script('a', "read.sh", READER);
     let serve = |n| Server::tcp(lan, 'a', &format!("127.0.1.{n}:80"), silent);
@@ -256,7 +256,7 @@ fn a_whole_story() {
 /// A reload that changes nothing, and one that takes an instance away: the lines, and how often their reader was started.
 fn reloaded(story: &mut Story<'_>) -> (Lines, usize) {
     let lan = story.lan;
-    lan.ip_batch('a', "link add dum0 type veth peer name dum1\nlink set dum0 up\nlink set dum1 up\n");
+    kit::make_dum0(lan);
     lan.script('a', "check.sh", "exit 0");
     lan.script('a', "read.sh", READER);
     let second = "vrrp_instance VI_2 {\n    state BACKUP\n    interface eth0\n    virtual_router_id 52\n    priority 50\n    \
@@ -296,7 +296,7 @@ fn reloads() {
 /// FIFOs that were there before the daemon, with nobody who reads, then somebody who does: all lines have waited.
 fn found(story: &mut Story<'_>) -> (Vec<String>, bool) {
     let lan = story.lan;
-    lan.ip_batch('a', "link add dum0 type veth peer name dum1\nlink set dum0 up\nlink set dum1 up\n");
+    kit::make_dum0(lan);
     lan.script('a', "check.sh", "exit 0");
     let path = story.run("vrrp.fifo");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o640)).unwrap();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::lan::{DEBIAN, Kind, Lan, Router};
+use crate::lan::{DEBIAN, Kind, Lan, Router, eventually};
 
 const PYTHON: &str = "/usr/bin/python3";
 const SMTP: &str = include_str!("smtp.py");
@@ -184,4 +184,11 @@ pub(crate) fn dns(question: &[u8]) -> Vec<u8> {
     // of the name in the question, an A record of class IN for a minute
     answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
     answer
+}
+
+/// A link that goes down with its other end, dum1.
+pub(crate) fn make_dum0(lan: &Lan) {
+    lan.ip_batch('a', "link add dum0 type veth peer name dum1\nlink set dum0 up\nlink set dum1 up\n");
+    // The kernel does not say at once that it has a carrier.
+    eventually("dum0 is up", || lan.ip('a', "link show dev dum0").contains("state UP"));
 }

@@ -285,7 +285,7 @@ virtual_server 10.99.1.7 80 {
 fn a_whole_story() {
     both_mail(|story| {
         let lan = story.lan;
-        lan.ip_batch('a', "link add dum0 type veth peer name dum1\nlink set dum0 up\nlink set dum1 up\n");
+        kit::make_dum0(lan);
         lan.ip('b', "addr add 10.99.0.77/32 dev eth0");
         lan.script('a', "check.sh", "[ ! -e /run/broken ] || exit 3");
         let first = Server::tcp(lan, 'a', "127.0.1.1:80", silent);
@@ -394,7 +394,7 @@ fn switches_of_what_is_mailed() {
     };
     both_mail(|story| {
         let lan = story.lan;
-        lan.ip_batch('a', "link add dum0 type veth peer name dum1\nlink set dum0 up\nlink set dum1 up\n");
+        kit::make_dum0(lan);
         let servers = ["127.0.1.1:80", "127.0.1.2:80"].map(|at| Server::tcp(lan, 'a', at, silent));
         let stays = [&first, &*service(1, "")].concat();
         let goes = [
