@@ -26,6 +26,9 @@ SAMPLE = ("003-", "049-", "057-", "116-", "142-", "152-")  # of the corpus, wher
 
 # Files with a persistence_granularity for a group, which keepalived forgets.
 GRANULARITY = ["lvs-groups.conf"]
+# Servers of which keepalived makes now this, now that: the weight of one whose page is to match `^…` depends on whether
+# header and page come in one piece, because it looks for the pattern in all of the first piece.
+UNSTEADY = {"lvs-web.conf": "(-r 192.168.88.11:80 -g) -w [0-9]+"}
 # Files whose tables differ, with the reason.
 EXCEPTIONS = {
     "126-shidg-note.conf": "a server without a port: keepalived asks port 0",
@@ -231,6 +234,8 @@ class Told:
             text = (await listed.communicate())[0].decode()
             if self.name in GRANULARITY and who == "ours":
                 text = re.sub(" -M [0-9.]+", "", text)
+            if self.name in UNSTEADY:
+                text = re.sub(UNSTEADY[self.name], r"\1", text)
             self.tables[who] = sorted(text.splitlines())
         self.biggest = max(self.biggest, len(self.tables["ours"]))
         return self.tables["ours"] == self.tables["theirs"]
