@@ -121,8 +121,8 @@ impl Node {
         match input {
             Input::Tick => self.tick(now, out),
             Input::Probed(id, verdict) => self.probed(id, verdict, now, out),
-            Input::TrackFile(file, number) => self.track_file(file, number, out),
-            Input::Bfd(name, up) => self.bfd(name, up, out),
+            Input::TrackFile(file, number) => self.track_file(file, number, now, out),
+            Input::Bfd(name, up) => self.bfd(name, up, now, out),
             Input::AddressAdded(address) => self.address(address, true, now, out),
             Input::AddressRemoved(address) => self.address(address, false, now, out),
             Input::Addresses(addresses) => self.all_addresses(addresses, now, out),
@@ -131,7 +131,6 @@ impl Node {
             Input::Reload(config) => self.reload(config, now, out),
             Input::Shutdown => self.shutdown(out),
         }
-        self.note_changes(now);
         self.say_changes(mark, out);
     }
 
@@ -151,15 +150,6 @@ impl Node {
     }
 
     // ---- the table -------------------------------------------------------------------------------------------
-
-    /// Remembers when checkers came up or went down.
-    fn note_changes(&mut self, now: Instant) {
-        for &i in &self.touched {
-            if let Some(vs) = self.virtual_servers.get_mut(i) {
-                vs.note(now);
-            }
-        }
-    }
 
     /// Puts what changed in the table before everything else that came of an input.
     fn say_changes(&mut self, mark: usize, out: &mut Vec<Action>) {
@@ -262,6 +252,7 @@ impl Node {
                 }
             }
             vs.update_quorum(true, out);
+            vs.note(now);
             self.virtual_servers.push(vs);
             self.touched.insert(i);
         }
@@ -312,7 +303,7 @@ impl Node {
                 }
             }
         }
-        self.tell_known_sessions(out);
+        self.tell_known_sessions(now, out);
     }
 
     /// When a checker probes first after a start or a reload.
@@ -354,7 +345,7 @@ impl Node {
             _ => (now, false),
         };
         checker.run = Run::Idle;
-        let pause = self.on(id, |vs, place| vs.probed(place, verdict, no_checker_emails, out)).pause;
+        let pause = self.on(id, now, |vs, place| vs.probed(place, verdict, no_checker_emails, out)).pause;
         let next = match (is_script, keeps_time) {
             (true, _) => due + pause,
             // In its own time, however late this one was or how many were due with it: what once came together would
@@ -365,20 +356,23 @@ impl Node {
         self.wait(id, next.max(now));
     }
 
-    /// Lets the virtual server of a checker act, and remembers whether the table may have changed.
-    fn on(&mut self, id: CheckerId, act: impl FnOnce(&mut VirtualServer, Place) -> Effect) -> Effect {
+    /// Lets the virtual server of a checker act, and remembers when the checker changed and whether the table may have.
+    fn on(&mut self, id: CheckerId, now: Instant, act: impl FnOnce(&mut VirtualServer, Place) -> Effect) -> Effect {
         let i = id.real_server.virtual_server.0;
         let Some(vs) = self.virtual_servers.get_mut(i) else { return Effect::default() };
         let effect = act(vs, Place { server: id.real_server.index, checker: id.index });
         if effect.table {
             self.touched.insert(i);
         }
+        if let Some(checker) = self.checker_mut(id) {
+            checker.note(now);
+        }
         effect
     }
 
     // ---- events ----------------------------------------------------------------------------------------------
 
-    fn track_file(&mut self, file: usize, number: i32, out: &mut Vec<Action>) {
+    fn track_file(&mut self, file: usize, number: i32, now: Instant, out: &mut Vec<Action>) {
         let Some(name) = self.config.track_files.get(file).map(|file| Arc::clone(&file.name)) else { return };
         let is_waiting = self.phase == Phase::Waiting;
         let known = if is_waiting { self.next_files.get_or_insert_default() } else { &mut self.files };
@@ -392,28 +386,28 @@ impl Node {
             return;
         }
         for id in self.index.files.get(file).cloned().unwrap_or_default() {
-            self.on(id, |vs, place| vs.file(place, number, &name, out));
+            self.on(id, now, |vs, place| vs.file(place, number, &name, out));
         }
     }
 
-    fn bfd(&mut self, name: &str, up: bool, out: &mut Vec<Action>) {
+    fn bfd(&mut self, name: &str, up: bool, now: Instant, out: &mut Vec<Action>) {
         self.bfd.insert(name.into(), up);
         if self.phase == Phase::Running {
-            self.tell_session(name, up, out);
+            self.tell_session(name, up, now, out);
         }
     }
 
-    fn tell_session(&mut self, name: &str, up: bool, out: &mut Vec<Action>) {
+    fn tell_session(&mut self, name: &str, up: bool, now: Instant, out: &mut Vec<Action>) {
         let no_checker_emails = self.config.no_checker_emails;
         for id in self.index.bfd.get(name).cloned().unwrap_or_default() {
-            self.on(id, |vs, place| vs.bfd(place, up, no_checker_emails, out));
+            self.on(id, now, |vs, place| vs.bfd(place, up, no_checker_emails, out));
         }
     }
 
     /// Lets BFD_CHECKs have what was heard of their sessions before they were there.
-    pub(crate) fn tell_known_sessions(&mut self, out: &mut Vec<Action>) {
+    pub(crate) fn tell_known_sessions(&mut self, now: Instant, out: &mut Vec<Action>) {
         for (name, up) in self.bfd.clone() {
-            self.tell_session(&name, up, out);
+            self.tell_session(&name, up, now, out);
         }
     }
 

@@ -30,13 +30,14 @@ impl Node {
         for i in 0..self.virtual_servers.len() {
             if let Some(vs) = self.virtual_servers.get_mut(i) {
                 vs.update_quorum(true, out);
+                vs.note(now);
                 self.touched.insert(i);
             }
         }
         let kept = config.virtual_servers.iter().flat_map(|vs| services(vs)).collect::<BTreeSet<_>>();
         self.gone = self.table.keys().filter(|key| !kept.contains(key)).copied().collect();
         self.rearm(now, out);
-        self.tell_known_sessions(out);
+        self.tell_known_sessions(now, out);
     }
 
     /// The virtual servers of the new configuration, each with what the old one knew of it.

@@ -24,7 +24,7 @@ use crate::ipvs::Table;
 use crate::model::Config;
 use crate::model::checker::Probe;
 use crate::model::lvs::{CheckerId, Lvs};
-use crate::process::child::Child;
+use crate::process::child::{self, Child};
 use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::lines;
@@ -48,8 +48,6 @@ use scripts::Scripts;
 const BATCH: usize = 1_024;
 /// For scripts that run at the end; keepalived's.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
-/// Open besides the connections of checks.
-const OPEN_FILES: u64 = 64;
 /// For what waits for the disk.
 const DISK_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -173,7 +171,9 @@ impl Process {
 
     /// Brings what lies around the engine to a configuration.
     fn set_up(&mut self, lvs: &Arc<Lvs>, is_start: bool) {
-        allow_open_files(lvs);
+        // All servers may be asked at the same time.
+        let servers = lvs.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
+        child::allow_sockets(servers.map(|rs| rs.checkers.len() as u64).sum());
         self.probes.use_configuration(lvs);
         self.notices.open(&self.config.global.fifos, &mut self.scripts);
         self.ipvs.timeouts(lvs.timeouts);
@@ -436,17 +436,6 @@ impl Process {
 fn find(lvs: &Lvs, id: CheckerId) -> Option<&Arc<crate::model::Checker>> {
     let server = lvs.virtual_servers.get(id.real_server.virtual_server.0)?.real_servers.get(id.real_server.index)?;
     server.checkers.get(id.index)
-}
-
-/// All servers may be asked at the same time.
-fn allow_open_files(lvs: &Lvs) {
-    let servers = lvs.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
-    let checkers = servers.map(|rs| rs.checkers.len() as u64).sum::<u64>();
-    match schedule::allow_open_files(checkers + OPEN_FILES) {
-        Ok(Some((soft, hard))) => debug!("Set open file limit to {soft}:{hard}."),
-        Ok(None) => {}
-        Err(error) => warn!("cannot raise the limit of open files: {error}"),
-    }
 }
 
 fn wants_addresses(lvs: &Lvs, options: &Options) -> bool {

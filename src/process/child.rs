@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 
-use tracing::{error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::model::Config;
 use crate::process::checker;
@@ -18,11 +18,23 @@ use crate::supervise::child::Kind;
 use crate::sys::channel::Channel;
 use crate::sys::heartbeat::Heartbeat;
 use crate::sys::signals::{self, Signal, Signals};
-use crate::sys::{daemon, log, memory, reexec};
+use crate::sys::{daemon, log, memory, reexec, schedule};
 use crate::time::Duration;
 
 /// The exit status that says "no permission"; restarting would not help.
 pub const NO_PERMISSION: u8 = 4;
+
+/// Files that a child has open beside its sockets.
+const OPEN_FILES: u64 = 64;
+
+/// Lets this child have so many sockets open at the same time, as far as it may.
+pub(super) fn allow_sockets(count: u64) {
+    match schedule::allow_open_files(count + OPEN_FILES) {
+        Ok(Some((soft, hard))) => debug!("Set open file limit to {soft}:{hard}."),
+        Ok(None) => {}
+        Err(error) => warn!("cannot raise the limit of open files: {error}"),
+    }
+}
 
 /// A child at the end of its first steps.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::addr::{Cidr, IfIndex};
 use crate::model::{Config, Vrrp};
-use crate::process::child::{Child, NO_PERMISSION};
+use crate::process::child::{self, Child, NO_PERMISSION};
 use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::lines;
@@ -52,8 +52,6 @@ const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
 const DISK_PATIENCE: Duration = Duration::from_millis(500);
 /// Room that is kept from turn to turn: a start or a takeover of many instances needs far more, once.
 const KEPT_ACTIONS: usize = 256;
-/// Open files that are no sockets of instances.
-const OPEN_FILES: u64 = 64;
 
 /// Runs the VRRP process; gives its exit status.
 pub fn run(child: Child) -> io::Result<u8> {
@@ -64,7 +62,7 @@ pub fn run(child: Child) -> io::Result<u8> {
     for problem in schedule::apply(&child.config.global.vrrp_scheduling, "vrrp") {
         warn!("{problem}");
     }
-    allow_open_files(&child.config.vrrp);
+    allow_sockets(&child.config.vrrp);
     // The parent holds the pid files, so what is there now was left by a run that is no more.
     record::clean_up(&record_path, &[std::process::id(), nix::unistd::getppid().as_raw().unsigned_abs()]);
     debug!("Registering Kernel netlink reflector");
@@ -108,12 +106,9 @@ pub fn run(child: Child) -> io::Result<u8> {
     process.live()
 }
 
-fn allow_open_files(vrrp: &Vrrp) {
-    match schedule::allow_open_files(2 * vrrp.instances.len() as u64 + OPEN_FILES) {
-        Ok(Some((soft, hard))) => debug!("Set open file limit to {soft}:{hard}."),
-        Ok(None) => {}
-        Err(error) => warn!("cannot raise the limit of open files: {error}"),
-    }
+/// Each instance has at most a pair.
+fn allow_sockets(vrrp: &Vrrp) {
+    child::allow_sockets(2 * vrrp.instances.len() as u64);
 }
 
 const fn advert(action: &Action) -> Option<&SendAdvert> {

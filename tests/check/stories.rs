@@ -566,6 +566,20 @@ fn a_checker_knows_since_when_it_is_up_or_down_also_after_a_reload() {
 }
 
 #[test]
+fn of_two_checkers_each_knows_its_own_time_though_the_table_stays() {
+    let mut bench = Bench::started(lvs([vs(VIP, [rs("10.0.0.1:80").checked(tcp()).checked(tcp())])]));
+    for checker in 0..2 {
+        bench.answer((0, 0, checker), fail(ReasonKind::Refused, "refused"));
+        let view = bench.node.views().next().unwrap();
+        assert_eq!(view.real_servers[0].checkers[checker].since, bench.now, "at the start one failure decides");
+        assert!(!view.real_servers[0].alive);
+        bench.now += Duration::from_secs(1);
+    }
+    let since = |checker: usize| bench.node.views().next().unwrap().real_servers[0].checkers[checker].since;
+    assert!(since(0) < since(1));
+}
+
+#[test]
 fn misc_sentences_say_which_retry_it_is() {
     let mut all = misc(false);
     (all.log_all_failures, all.schedule.retry) = (true, 2);

@@ -211,10 +211,9 @@ pub(super) fn check_targets<'a>(context: &Context<'a>, diagnostics: &mut Diagnos
     let files = draft.track_files.iter().map(|tracker| (tracker, "track_file", "file"));
     let processes = draft.track_processes.iter().map(|tracker| (tracker, "vrrp_track_process", "process"));
     let mut unusable = BTreeSet::new();
-    let (mut first_file, mut first_process) = (BTreeMap::new(), BTreeMap::new());
+    let mut first: BTreeMap<&str, BTreeMap<&str, Span>> = BTreeMap::new();
     for (tracker, block, keyword) in files.chain(processes) {
-        let first = if keyword == "file" { &mut first_file } else { &mut first_process };
-        if report_same_name(first, block, &tracker.name, diagnostics) {
+        if report_same_name(first.entry(block).or_default(), block, &tracker.name, diagnostics) {
             continue;
         }
         let name = tracker.name.value.as_str();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::{Process, allow_open_files};
+use super::{Process, allow_sockets};
 use crate::model::Config;
 use crate::process::configuration::{self, Load};
 use crate::process::ipc::FromChild;
@@ -47,7 +47,7 @@ impl Process {
                 warn!("{problem}");
             }
         }
-        allow_open_files(&config.vrrp);
+        allow_sockets(&config.vrrp);
         // What was decided so far speaks of the old configuration's scripts.
         self.perform_all();
         self.config = config;
