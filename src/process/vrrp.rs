@@ -73,6 +73,7 @@ pub fn run(child: Child) -> io::Result<u8> {
     let mut process = Process {
         node: Node::new(Arc::clone(&child.config.vrrp), 0),
         poller: Poller::new()?,
+        ears: Poller::new()?,
         sockets: Sockets::default(),
         kernel,
         events,
@@ -118,7 +119,10 @@ const fn advert(action: &Action) -> Option<&SendAdvert> {
 /// The process: the engine and its hands.
 struct Process {
     node: Node,
+    /// What the process waits for, packets apart.
     poller: Poller,
+    /// Packets, and what `poller` waits for.
+    ears: Poller,
     sockets: Sockets,
     kernel: Kernel,
     events: KernelEvents,
@@ -156,7 +160,7 @@ struct Process {
     synced: bool,
 }
 
-/// Tokens of what the process waits for beside its raw sockets.
+/// Tokens of what the process waits for; its raw sockets have greater ones.
 mod token {
     pub(super) const PARENT: u64 = 0;
     pub(super) const SIGNALS: u64 = 1;
@@ -164,6 +168,8 @@ mod token {
     pub(super) const SCRIPTS: u64 = 3;
     pub(super) const KERNEL: u64 = 4;
     pub(super) const TABLE: u64 = 5;
+    /// All of these together, beside the raw sockets.
+    pub(super) const OTHERS: u64 = 6;
 }
 
 /// What a wait brought, beside packets.
@@ -190,7 +196,8 @@ impl Process {
         self.poller.watch_reading(&self.signals, token::SIGNALS)?;
         self.poller.watch_reading(&self.loads.1, token::LOADS)?;
         self.poller.watch(&self.scripts, token::SCRIPTS)?;
-        self.poller.watch_reading(&self.events, token::KERNEL)
+        self.poller.watch_reading(&self.events, token::KERNEL)?;
+        self.ears.watch_reading(&self.poller, token::OTHERS)
     }
 
     fn live(&mut self) -> io::Result<u8> {
@@ -215,23 +222,32 @@ impl Process {
     }
 
     fn wait(&mut self) -> io::Result<Woken> {
+        let mut woken = Woken { kernel: self.kernel_waits, ..Woken::default() };
         if self.sockets.is_readable() || self.kernel_waits {
-            return self.wait_until(Some(Instant::ZERO));
+            self.wait_until(Some(Instant::ZERO), &mut woken)?;
+            return Ok(woken);
         }
         let deadline = self.node.deadline();
         // Others are without a MASTER: waking up takes as long as all that follows.
         let takeover = deadline.and_then(|(at, wake)| matches!(wake, Wake::MasterDown(_)).then_some(at));
         let until = takeover.map(|at| at - AHEAD).or(deadline.map(|(at, _)| at));
-        let nap = |soon: Instant| clock::nap(until.map_or(soon, |at| at.min(soon)));
+        let not_after = |soon: Instant| until.map_or(soon, |at| at.min(soon));
         if let Some(soon) = self.company.before() {
-            nap(soon);
+            self.wait_without_packets(not_after(soon), &mut woken)?;
+            if woken.any() && clock::now() < soon {
+                return Ok(woken);
+            }
         }
-        let woken = self.wait_until(until)?;
+        let until = if woken.any() { Some(Instant::ZERO) } else { until };
+        self.wait_until(until, &mut woken)?;
         if self.sockets.is_readable() {
             if let Some(pause) = self.company.once_there().filter(|_| !woken.any()) {
-                nap(clock::now() + pause);
+                self.wait_without_packets(not_after(clock::now() + pause), &mut woken)?;
             }
-        } else if let Some(at) = takeover {
+            return Ok(woken);
+        }
+        self.company.heard_nothing();
+        if let Some(at) = takeover {
             while !woken.any() && clock::now() < at {
                 std::hint::spin_loop();
             }
@@ -239,20 +255,31 @@ impl Process {
         Ok(woken)
     }
 
-    fn wait_until(&mut self, until: Option<Instant>) -> io::Result<Woken> {
-        let mut woken = Woken { kernel: self.kernel_waits, ..Woken::default() };
-        for token in self.poller.wait(until)? {
+    /// Until there is something to do.
+    fn wait_until(&mut self, until: Option<Instant>, woken: &mut Woken) -> io::Result<()> {
+        let mut others = false;
+        for token in self.ears.wait(until)? {
+            match token {
+                token::OTHERS => others = true,
+                socket => self.sockets.woken(socket),
+            }
+        }
+        if others { self.wait_without_packets(Instant::ZERO, woken) } else { Ok(()) }
+    }
+
+    /// Packets that come meanwhile do not wake us.
+    fn wait_without_packets(&mut self, until: Instant, woken: &mut Woken) -> io::Result<()> {
+        for token in self.poller.wait(Some(until))? {
             match token {
                 token::PARENT => woken.parent = true,
                 token::SIGNALS => woken.signals = true,
                 token::LOADS => woken.loads = true,
                 token::SCRIPTS => woken.scripts = true,
                 token::KERNEL => woken.kernel = true,
-                token::TABLE => woken.table = true,
-                socket => self.sockets.woken(socket),
+                _ => woken.table = true,
             }
         }
-        Ok(woken)
+        Ok(())
     }
 
     /// What already waits is heard first, or a takeover could come from an advert that was there in time. Each source has
@@ -261,11 +288,11 @@ impl Process {
         let Self { sockets, node, actions, .. } = self;
         if sockets.is_readable() {
             let now = clock::now();
-            let count =
-                sockets.receive(BATCH, |meta, bytes| node.handle(Input::Received { meta, bytes }, now, actions));
+            let longest = self.company.longest_wait();
+            let count = sockets.receive(BATCH, longest, |meta, waited, bytes| {
+                node.handle(Input::Received { meta, waited, bytes }, now, actions);
+            });
             self.company.heard(count, now, node.patience());
-        } else {
-            self.company.heard_nothing();
         }
         if woken.kernel {
             self.hear_kernel();
@@ -434,7 +461,7 @@ impl Process {
             Action::Sockets(specs) => {
                 // What is to leave on a socket leaves before it is closed.
                 self.send_adverts();
-                let failures = self.sockets.apply(&specs, &self.poller);
+                let failures = self.sockets.apply(&specs, &self.ears);
                 self.check_permission(&failures);
                 self.failures.extend(failures);
             }
@@ -536,7 +563,8 @@ impl Process {
                 warn!("the kernel has not removed every address in time");
                 break;
             }
-            let woken = self.wait_until(Some(if self.kernel_waits { Instant::ZERO } else { limit }))?;
+            let mut woken = Woken { kernel: self.kernel_waits, ..Woken::default() };
+            self.wait_until(Some(if self.kernel_waits { Instant::ZERO } else { limit }), &mut woken)?;
             if woken.kernel {
                 self.hear_kernel();
                 self.synced |= self.events.is_closed();

@@ -3,7 +3,7 @@
 //! Protocol time is CLOCK_MONOTONIC, as keepalived's: it never jumps, and it stands still while the machine sleeps,
 //! so that a resumed router first hears what waits on its sockets instead of finding every timer expired.
 
-use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::time::{Duration, Instant};
 
@@ -15,10 +15,9 @@ pub fn now() -> Instant {
     Instant::from_nanos(time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned())
 }
 
-/// Sleeps until then; a signal may wake earlier.
-pub fn nap(until: Instant) {
-    let at = until.since(Instant::ZERO).into();
-    let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
+/// Time since the epoch (CLOCK_REALTIME), which somebody may set: what the kernel stamps packets with.
+pub fn wall() -> Duration {
+    Duration::from(clock_gettime(ClockId::CLOCK_REALTIME).expect("Linux has this clock and the result is on our stack"))
 }
 
 /// Time since boot, sleep included (CLOCK_BOOTTIME): what `vrrp_delay_after_boot` counts from.

@@ -11,9 +11,11 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::{fmt, io, ptr};
 
 use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 use socket2::Socket;
 
 use crate::addr::IfIndex;
+use crate::time::Duration;
 
 /// The kernel takes at most this many messages in one call (UIO_MAXIOV).
 const MAX_BATCH: usize = 1024;
@@ -234,10 +236,20 @@ pub(crate) struct Incoming<'a> {
     pub(crate) destination: Option<Ipv6Addr>,
     /// Its hop limit, where a control message says it (IPv6).
     pub(crate) hop_limit: Option<u8>,
+    /// When the kernel got it, on the wall clock since the epoch, where a control message says it.
+    pub(crate) came: Option<Duration>,
     /// It was longer than the buffer.
     pub(crate) truncated: bool,
     /// What.
     pub(crate) bytes: &'a [u8],
+}
+
+/// What the control messages of a datagram say.
+#[derive(Default)]
+struct Controls {
+    destination: Option<Ipv6Addr>,
+    hop_limit: Option<u8>,
+    came: Option<Duration>,
 }
 
 /// Room for the control messages we ask for; aligned as they must be.
@@ -335,18 +347,19 @@ impl ReceiveBatch {
         };
         let start = index * self.buffer_len;
         let length = (header.msg_len as usize).min(self.buffer_len);
-        let (destination, hop_limit) = self.controls_of(index);
+        let Controls { destination, hop_limit, came } = self.controls_of(index);
         Some(Incoming {
             source,
             destination,
             hop_limit,
+            came,
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             bytes: &self.buffers[start..start + length],
         })
     }
 
-    fn controls_of(&self, index: usize) -> (Option<Ipv6Addr>, Option<u8>) {
-        let (mut destination, mut hop_limit) = (None, None);
+    fn controls_of(&self, index: usize) -> Controls {
+        let mut controls = Controls::default();
         // Its type is another with musl.
         #[allow(clippy::unnecessary_cast)]
         let used = (self.headers[index].msg_hdr.msg_controllen as usize).min(size_of::<ControlRoom>());
@@ -360,17 +373,22 @@ impl ReceiveBatch {
             let Some(value) = room.get(cmsg_len(0)..length) else { break };
             match (header.cmsg_level, header.cmsg_type) {
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    destination = value.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets));
+                    controls.destination = value.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets));
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                     let limit = value.first_chunk().map(|limit| libc::c_int::from_ne_bytes(*limit));
-                    hop_limit = limit.and_then(|limit| u8::try_from(limit).ok());
+                    controls.hop_limit = limit.and_then(|limit| u8::try_from(limit).ok());
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) if value.len() >= size_of::<libc::timespec>() => {
+                    // SAFETY: there are enough bytes for a timespec; it is plain numbers and may lie unaligned.
+                    let time = unsafe { value.as_ptr().cast::<libc::timespec>().read_unaligned() };
+                    controls.came = Some(Duration::from(TimeSpec::from(time)));
                 }
                 _ => {}
             }
             room = room.get(length.next_multiple_of(size_of::<usize>())..).unwrap_or_default();
         }
-        (destination, hop_limit)
+        controls
     }
 }
 

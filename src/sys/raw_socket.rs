@@ -11,11 +11,12 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
+use super::clock;
 use super::mmsg::{Destination, Outgoing, ReceiveBatch, SendBatch};
 use super::poller::Poller;
 use crate::addr::IfIndex;
 use crate::histogram::Histogram;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::vrrp::io::{Failure, PacketMeta, SendAdvert, SocketKey, SocketScope, SocketSpec};
 
 /// Datagrams taken in one system call.
@@ -167,8 +168,13 @@ impl Sockets {
     }
 
     /// Takes at most `budget` datagrams of those that wait and says how many it took; with less than `budget`, nothing
-    /// waits any more.
-    pub fn receive(&mut self, budget: usize, mut each: impl FnMut(PacketMeta, &[u8])) -> usize {
+    /// waits any more. `each` is told how long each has waited, where that may be longer than a moment: at most `longest`.
+    pub fn receive(
+        &mut self,
+        budget: usize,
+        longest: Duration,
+        mut each: impl FnMut(PacketMeta, Duration, &[u8]),
+    ) -> usize {
         let mut taken = 0;
         let count = self.pairs.len();
         for turn in 0..count {
@@ -176,7 +182,7 @@ impl Sockets {
                 break;
             }
             let index = (self.first + turn) % count;
-            taken += self.receive_from(index, budget - taken, &mut each);
+            taken += self.receive_from(index, budget - taken, longest, &mut each);
             if taken >= budget {
                 self.first = (index + 1) % count;
                 break;
@@ -185,7 +191,13 @@ impl Sockets {
         taken
     }
 
-    fn receive_from(&mut self, pair: usize, budget: usize, each: &mut impl FnMut(PacketMeta, &[u8])) -> usize {
+    fn receive_from(
+        &mut self,
+        pair: usize,
+        budget: usize,
+        longest: Duration,
+        each: &mut impl FnMut(PacketMeta, Duration, &[u8]),
+    ) -> usize {
         let (pair, incoming, counters) = (&mut self.pairs[pair], &mut self.incoming, &mut self.counters);
         let mut taken = 0;
         while pair.is_readable && taken < budget {
@@ -200,6 +212,7 @@ impl Sockets {
                     continue;
                 }
             };
+            let wall = if longest.is_zero() { Duration::ZERO } else { clock::wall() };
             for message in (0..count).filter_map(|index| incoming.message(index)) {
                 if message.truncated {
                     counters.truncated += 1;
@@ -210,7 +223,9 @@ impl Sockets {
                     IpAddr::V6(_) => message.destination.map(IpAddr::V6),
                 };
                 let (source, hop_limit) = (message.source, message.hop_limit);
-                each(PacketMeta { socket: pair.key, source, destination, hop_limit }, message.bytes);
+                // However the wall clock was set meanwhile, it cannot have waited longer.
+                let waited = message.came.map_or(Duration::ZERO, |came| wall.saturating_sub(came).min(longest));
+                each(PacketMeta { socket: pair.key, source, destination, hop_limit }, waited, message.bytes);
             }
             taken += count;
             if count < limit {

@@ -24,6 +24,8 @@ pub enum Input<'a> {
     Received {
         /// How it came.
         meta: PacketMeta,
+        /// How long ago; its timers run from there. At most what [`super::Node::patience`] allowed.
+        waited: Duration,
         /// The datagram.
         bytes: &'a [u8],
     },

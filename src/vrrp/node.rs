@@ -29,7 +29,7 @@ const ENETUNREACH: i32 = 101;
 pub(crate) const NEVER: Instant = Instant::from_nanos(u64::MAX);
 
 /// Longer than this no packet waits.
-const MOST_PATIENCE: Duration = Duration::from_millis(50);
+const MOST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The VRRP engine: every instance of one process.
 #[derive(Debug)]
@@ -120,8 +120,8 @@ impl Node {
             self.notice_lateness(now, out);
         }
         let quiet = match input {
-            Input::Received { meta, bytes } => {
-                self.received(&meta, bytes, now, out);
+            Input::Received { meta, waited, bytes } => {
+                self.received(&meta, bytes, now - waited, out);
                 is_quiet(&out[before..])
             }
             Input::Tick => self.tick(before, now, out),
@@ -175,8 +175,9 @@ impl Node {
         self.deadline().is_some_and(|(at, _)| at <= now)
     }
 
-    /// How long a packet may wait for others to be heard together: a twentieth of the shortest interval at which a
-    /// MASTER is listened to, nothing while an instance is MASTER itself.
+    /// How long a packet may wait for others to be heard together. Since timers run from when a packet came, this delays
+    /// no takeover if it is no longer than the shortest of them, the Skew_Time after a MASTER's last advert. It is a
+    /// quarter of an interval at most, and nothing while an instance is MASTER itself.
     pub const fn patience(&self) -> Duration {
         self.patience
     }
@@ -186,9 +187,11 @@ impl Node {
         if self.instances.iter().any(Instance::is_master) {
             return Duration::ZERO;
         }
-        let intervals =
-            self.instances.iter().map(|instance| instance.config.advert_interval.min(instance.master_interval));
-        intervals.min().map_or(Duration::ZERO, |interval| (interval.duration() / 20).min(MOST_PATIENCE))
+        let patience = self.instances.iter().map(|instance| {
+            let interval = instance.config.advert_interval.min(instance.master_interval).duration();
+            instance.skew_time().min(interval / 4)
+        });
+        patience.min().map_or(Duration::ZERO, |shortest| shortest.min(MOST_PATIENCE))
     }
 
     /// The first of everything that is no instance's own.

@@ -180,7 +180,7 @@ impl Bench {
     pub(crate) fn hear_bytes(&mut self, bytes: &[u8], from: [u8; 4]) -> Vec<Action> {
         let socket = SocketKey { family: Family::V4, link: Some(ETH0), scope: SocketScope::Multicast(GROUP.into()) };
         let meta = PacketMeta { socket, source: from.into(), destination: None, hop_limit: None };
-        self.feed(Input::Received { meta, bytes })
+        self.feed(Input::Received { meta, waited: Duration::ZERO, bytes })
     }
 }
 
@@ -202,12 +202,14 @@ pub(crate) fn outline(actions: &[Action]) -> Vec<&'static str> {
 #[test]
 fn a_backup_may_hear_packets_together_and_a_master_hears_each_at_once() {
     let mut bench = Bench::start(vec![instance(100)]);
-    assert_eq!(bench.node.patience(), Duration::from_millis(50));
+    assert_eq!(bench.node.patience(), Duration::from_millis(250));
     bench.run(at(3610));
     assert_eq!(bench.roles(), [Role::Master]);
     assert_eq!(bench.node.patience(), Duration::ZERO);
     let fast = Instance { advert_interval: Centis(10), version: Version::V3, ..instance(100) };
-    assert_eq!(Bench::start(vec![fast]).node.patience(), Duration::from_millis(5));
+    assert_eq!(Bench::start(vec![fast]).node.patience(), Duration::from_millis(25));
+    let next_in_line = Bench::start(vec![instance(100), instance(252)]).node;
+    assert_eq!(next_in_line.patience(), Duration::from_micros(15_625), "its Skew_Time");
 }
 
 #[test]

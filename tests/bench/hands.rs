@@ -56,7 +56,7 @@ fn adverts(link: IfIndex, instances: u8) {
         while clock::now() < at {
             poller.wait(Some(at)).unwrap().for_each(|token| sockets.woken(token));
         }
-        sockets.receive(64, |_, _| {});
+        sockets.receive(64, Duration::ZERO, |_, _, _| {});
         due.iter_mut().for_each(|advert| advert.due = at);
         assert_eq!(sockets.send(&due, clock::now), []);
         at += interval;

@@ -114,7 +114,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
                 };
                 let hop_limit = destination.is_ipv6().then_some(255);
                 let meta = PacketMeta { socket, source, destination: Some(destination), hop_limit };
-                node.handle(Input::Received { meta, bytes: packet }, now, &mut out);
+                let waited = node.patience() * u32::from(operation / 6) / 42;
+                node.handle(Input::Received { meta, waited, bytes: packet }, now, &mut out);
             }
         }
         node.handle(Input::Tick, now, &mut out);

@@ -9,7 +9,7 @@ use keepalived_rs::model::InstanceId;
 use keepalived_rs::sys::poller::Poller;
 use keepalived_rs::sys::raw_socket::Sockets;
 use keepalived_rs::sys::{clock, links};
-use keepalived_rs::time::Instant;
+use keepalived_rs::time::{Duration, Instant};
 use keepalived_rs::vrrp::io::{Failure, PacketMeta, SendAdvert, SocketKey, SocketScope, SocketSpec};
 
 use crate::scratch::{LIMIT, Peer, hex, run, scratch};
@@ -96,7 +96,7 @@ fn heard(ears: &mut Ears, count: usize) -> Vec<(PacketMeta, Vec<u8>)> {
     let mut heard = Vec::new();
     while heard.len() < count {
         ears.wait();
-        ears.sockets.receive(64, |meta, bytes| heard.push((meta, bytes.to_vec())));
+        ears.sockets.receive(64, Duration::ZERO, |meta, _, bytes| heard.push((meta, bytes.to_vec())));
     }
     heard
 }
@@ -171,6 +171,40 @@ fn the_engine_hears_how_a_packet_came() {
         assert_eq!(metas, expected);
         let v4 = heard.iter().find(|(meta, _)| meta.hop_limit.is_none()).unwrap();
         assert_eq!(v4.1, hex(V2));
+    });
+}
+
+#[test]
+fn a_packet_knows_how_long_it_has_waited_but_not_longer_than_it_can_have() {
+    const PAUSE: Duration = Duration::from_millis(30);
+    scratch(|| {
+        let peer = Peer::on("a0", MAC);
+        run("ip addr add 10.99.0.7/24 dev a0");
+        run("ip addr add fe80::99:1/64 dev a0 nodad");
+        peer.run(|| run("ip addr add fe80::99:2/64 dev b0 nodad"));
+        for group in ["224.0.0.18", "ff02::12"] {
+            let spec = multicast("a0", group);
+            let mut sockets = open(&[spec]);
+            for (longest, least) in [(LIMIT, PAUSE), (PAUSE / 2, PAUSE / 2), (Duration::ZERO, Duration::ZERO)] {
+                peer.run(|| {
+                    let theirs = multicast("b0", group);
+                    let advert = match spec.key.family {
+                        Family::V4 => advert(&theirs, "10.99.0.2", group, &v2(10)),
+                        Family::V6 => advert(&theirs, "fe80::99:2", group, &hex(V3_IPV6)),
+                    };
+                    assert_eq!(open(&[theirs]).send(&[advert], clock::now), []);
+                });
+                sockets.wait();
+                let there = clock::now();
+                while clock::now() < there + PAUSE {
+                    sockets.poller.wait(Some(there + PAUSE)).unwrap().for_each(drop);
+                }
+                let mut heard = Vec::new();
+                sockets.sockets.receive(64, longest, |_, waited, _| heard.push(waited));
+                assert_eq!(heard.len(), 1);
+                assert!(heard[0] >= least && heard[0] <= longest, "{heard:?} of {longest:?}");
+            }
+        }
     });
 }
 
@@ -283,7 +317,9 @@ fn a_flood_on_one_socket_leaves_room_for_the_others() {
         let order = RefCell::new(Vec::new());
         while order.borrow().len() < 101 {
             sockets.wait();
-            assert!(sockets.sockets.receive(40, |meta, _| order.borrow_mut().push(meta.socket)) <= 40);
+            assert!(
+                sockets.sockets.receive(40, Duration::ZERO, |meta, _, _| order.borrow_mut().push(meta.socket)) <= 40
+            );
         }
         let place = order.borrow().iter().position(|key| *key == specs[1].key);
         assert!(place.is_some_and(|place| place <= 40), "heard only as number {place:?}");

@@ -66,7 +66,7 @@ impl Chaos {
                     let source = own_address(77, socket.family);
                     let meta = PacketMeta { socket, source, destination: None, hop_limit: Some(255) };
                     if lan.routers[id].paused.is_none() {
-                        lan.feed(id, Input::Received { meta, bytes: &bytes });
+                        lan.feed(id, Input::Received { meta, waited: Duration::ZERO, bytes: &bytes });
                     }
                 }
             }
@@ -297,6 +297,7 @@ fn weather(rng: &mut Rng, routers: usize) -> Weather {
     if rng.chance(60) {
         weather.loss = rng.pick(&[0, 10, 100, 200, 500]);
         weather.duplicate = rng.pick(&[0, 10, 300]);
+        weather.company = rng.pick(&[0, 100, 900]);
         weather.delay_micros = (100, rng.pick(&[200, 2_000, 20_000]));
     }
     if rng.chance(40) {

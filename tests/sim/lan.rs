@@ -1,6 +1,6 @@
 //! A LAN that is a priority queue, and the routers on it. No thread, no sleep: time jumps from one happening to the next.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub(crate) struct Weather {
     pub(crate) loss: u64,
     /// Doubled adverts, of a thousand.
     pub(crate) duplicate: u64,
+    /// Adverts that a router lets wait for others, as long as its engine has patience; of a thousand.
+    pub(crate) company: u64,
     /// Shortest and longest way, in microseconds.
     pub(crate) delay_micros: (u64, u64),
     /// Who does not hear whom: (from, to).
@@ -55,7 +57,7 @@ pub(crate) struct Weather {
 
 impl Weather {
     pub(crate) fn fine() -> Self {
-        Self { loss: 0, duplicate: 0, delay_micros: (300, 300), cut: BTreeSet::new() }
+        Self { loss: 0, duplicate: 0, company: 0, delay_micros: (300, 300), cut: BTreeSet::new() }
     }
 
     pub(crate) fn is_fine(&self) -> bool {
@@ -69,6 +71,8 @@ pub(crate) enum Happening {
     Arrive { to: usize, source: IpAddr, destination: IpAddr, bytes: Rc<[u8]> },
     /// A gratuitous ARP or neighbour advertisement arrives everywhere.
     Neighbour { from: usize, address: IpAddr, mac: Mac },
+    /// A router looks what has come.
+    Look { router: usize },
     /// A router wanted to be woken.
     Wake { router: usize },
     /// A kernel tells its daemon something.
@@ -137,10 +141,12 @@ impl Lan {
                     router.neighbours.insert(address, mac);
                 }
             }
+            Happening::Look { router } => self.look(router),
             Happening::Wake { router } => {
                 if self.routers[router].wake == Some(self.now) {
                     self.routers[router].wake = None;
                     if self.routers[router].paused.is_none() {
+                        self.look(router);
                         self.feed(router, Input::Tick);
                     }
                 }
@@ -202,6 +208,7 @@ impl Lan {
         let router = &mut self.routers[id];
         router.node = None;
         router.paused = None;
+        router.unheard.clear();
         router.wake = None;
         router.running.clear();
         router.kernel.sockets.clear();
@@ -210,7 +217,8 @@ impl Lan {
     pub(crate) fn pause(&mut self, id: usize) {
         let router = &mut self.routers[id];
         if router.node.is_some() && router.paused.is_none() {
-            router.paused = Some(VecDeque::new());
+            let waiting = router.unheard.drain(..).map(|(_, meta, bytes)| Owned::Received(meta, bytes));
+            router.paused = Some(waiting.collect());
         }
     }
 
@@ -429,8 +437,31 @@ impl Lan {
             match &mut self.routers[to].paused {
                 Some(waiting) if waiting.len() >= SOCKET_BUFFER => {}
                 Some(waiting) => waiting.push_back(Owned::Received(meta, Rc::clone(&bytes))),
-                None => self.feed(to, Input::Received { meta, bytes: &bytes }),
+                None => self.arrive_awake(to, meta, &bytes),
             }
+        }
+    }
+
+    fn arrive_awake(&mut self, to: usize, meta: PacketMeta, bytes: &Rc<[u8]>) {
+        let patience = self.routers[to].node.as_ref().map_or(Duration::ZERO, Node::patience);
+        let waits = !patience.is_zero() && self.rng.range(0, 999) < self.weather.company;
+        let others = !self.routers[to].unheard.is_empty();
+        if !waits && !others {
+            return self.feed(to, Input::Received { meta, waited: Duration::ZERO, bytes });
+        }
+        self.routers[to].unheard.push_back((self.now, meta, Rc::clone(bytes)));
+        if !others {
+            let pause = Duration::from_micros(self.rng.range(0, patience.as_micros() as u64));
+            self.at(self.now + pause, Happening::Look { router: to });
+        }
+    }
+
+    /// Hears what has come and waits.
+    fn look(&mut self, id: usize) {
+        for (came, meta, bytes) in std::mem::take(&mut self.routers[id].unheard) {
+            let clock = self.routers[id].clock;
+            let waited = clock.local(self.now).since(clock.local(came));
+            self.feed(id, Input::Received { meta, waited, bytes: &bytes });
         }
     }
 

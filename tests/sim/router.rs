@@ -31,6 +31,8 @@ pub(crate) struct Router {
     pub(crate) told: Instant,
     /// SIGSTOP: what waits for it.
     pub(crate) paused: Option<VecDeque<Owned>>,
+    /// What came and waits for company, and when it came.
+    pub(crate) unheard: VecDeque<(Instant, PacketMeta, Rc<[u8]>)>,
     /// The wake-up that is in the queue.
     pub(crate) wake: Option<Instant>,
     pub(crate) neighbours: BTreeMap<IpAddr, Mac>,
@@ -102,7 +104,7 @@ pub(crate) enum Owned {
 impl Owned {
     pub(crate) fn as_input(&self) -> Input<'_> {
         match self {
-            Self::Received(meta, bytes) => Input::Received { meta: *meta, bytes },
+            Self::Received(meta, bytes) => Input::Received { meta: *meta, waited: Duration::ZERO, bytes },
             Self::Link(link) => Input::Link(*link),
             Self::LinkGone(index) => Input::LinkGone(*index),
             Self::AddressAdded(index, cidr) => Input::AddressAdded(*index, *cidr),
@@ -132,6 +134,7 @@ impl Router {
             clock: Clock::default(),
             told: Instant::ZERO,
             paused: None,
+            unheard: VecDeque::new(),
             wake: None,
             neighbours: BTreeMap::new(),
             scripts: Vec::new(),

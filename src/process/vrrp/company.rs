@@ -8,6 +8,8 @@ const PATIENCE: Duration = Duration::from_millis(1);
 const BURST: usize = 4;
 /// After so many times in a row packets keep coming.
 const STEADY: u32 = 4;
+/// Where fewer than so many come while one waits, one wakes up for nothing but the end of the wait.
+const WORTH: u32 = 3;
 /// For about so many of them one waits then; a flood fills the socket no faster than that.
 const COMPANY: u32 = 16;
 
@@ -38,8 +40,9 @@ impl Company {
         let patience = patience.max(PATIENCE);
         let silence = now.since(self.heard);
         self.heard = now;
-        self.soon = if silence < patience * 2 { self.soon.saturating_add(1) } else { 0 };
         let gap = silence / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        let are_dense = silence < patience * 2 && gap < patience / WORTH;
+        self.soon = if are_dense { self.soon.saturating_add(1) } else { 0 };
         self.pause = if self.soon >= STEADY {
             Pause::Between((gap * COMPANY).clamp(PATIENCE, patience))
         } else if self.soon > 0 || count >= BURST {
@@ -61,6 +64,14 @@ impl Company {
         if let Pause::Between(pause) = self.pause { Some(self.heard + pause) } else { None }
     }
 
+    /// A packet has waited no longer than this on purpose.
+    pub(super) const fn longest_wait(&self) -> Duration {
+        match self.pause {
+            Pause::None => Duration::ZERO,
+            Pause::AtFirst(pause) | Pause::Between(pause) => pause,
+        }
+    }
+
     /// How long to wait for others once the first has come.
     pub(super) fn once_there(&self) -> Option<Duration> {
         if let Pause::AtFirst(pause) = self.pause { Some(pause) } else { None }
@@ -73,8 +84,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
-    /// A twentieth of a second's interval.
-    const ENGINE: Duration = Duration::from_millis(50);
+    /// A quarter of a second's interval.
+    const ENGINE: Duration = Duration::from_millis(250);
 
     /// Hears packets that come at these times, as the loop would, and says how often it woke.
     fn wakes(company: &mut Company, arrivals: &[Instant]) -> usize {
@@ -118,9 +129,17 @@ mod tests {
     }
 
     #[test]
+    fn a_few_a_second_are_heard_one_by_one_too() {
+        for gap in [MS * 90, MS * 330, MS * 480] {
+            assert_eq!(wakes(&mut Company::default(), &every(gap, 20)), 20);
+        }
+    }
+
+    #[test]
     fn where_they_keep_coming_some_are_heard_together() {
         let mut company = Company::default();
         assert!(wakes(&mut company, &every(MS * 4, 1_000)) <= 200);
+        assert!(wakes(&mut Company::default(), &every(MS * 20, 1_000)) <= 150);
         assert!(company.before().is_some_and(|until| until <= company.heard + ENGINE));
         company.heard_nothing();
         assert_eq!(company.before(), None);

@@ -44,6 +44,8 @@ pub(super) fn receive_socket(spec: &SocketSpec) -> io::Result<OwnedFd> {
         socket.set_recv_hoplimit_v6(true)?;
         set_option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &1_i32)?;
     }
+    // Without it, what is heard late counts as having come late.
+    let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
     if let Some(size) = spec.receive_buffer {
         set_receive_buffer(socket.as_fd(), size);
     }
