@@ -475,20 +475,10 @@ fn interface(text: &mut Text, link: &Link, addresses: &[(IfIndex, Cidr)], vrrp: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::vrrp::AddressFlags;
 
     fn va(cidr: (&str, u8)) -> VirtualAddress {
-        VirtualAddress {
-            cidr: Cidr { address: cidr.0.parse().unwrap(), prefix: cidr.1 },
-            interface: "eth0".parse().unwrap(),
-            peer: None,
-            broadcast: None,
-            scope: 0,
-            label: None,
-            preferred_secs: None,
-            flags: AddressFlags::default(),
-            track: true,
-        }
+        let cidr = Cidr { address: cidr.0.parse().unwrap(), prefix: cidr.1 };
+        VirtualAddress::plain(cidr, "eth0".parse().unwrap())
     }
 
     #[test]

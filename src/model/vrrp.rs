@@ -281,6 +281,23 @@ pub struct VirtualAddress {
     pub track: bool,
 }
 
+impl VirtualAddress {
+    /// A line with nothing but the address; over IPv6 with duplicate address detection.
+    pub fn plain(cidr: Cidr, interface: IfName) -> Self {
+        Self {
+            cidr,
+            interface,
+            peer: None,
+            broadcast: None,
+            scope: 0,
+            label: None,
+            preferred_secs: None,
+            flags: AddressFlags::default(),
+            track: true,
+        }
+    }
+}
+
 /// Kernel flags of an address (`IFA_F_*`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AddressFlags {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use crate::addr::{Cidr, IfIndex, IfName};
-use crate::model::vrrp::{AddressFlags, VirtualAddress};
+use crate::model::vrrp::VirtualAddress;
 use crate::sys::files::{Job, Writer};
 use crate::sys::{links, neighbours};
 use crate::vrrp::io::{Failure, Holding};
@@ -81,17 +81,7 @@ fn parse_line(line: &str) -> Option<VirtualAddress> {
         Some("peer") => Some(words.next()?.parse().ok()?),
         Some(_) => return None,
     };
-    Some(VirtualAddress {
-        cidr,
-        interface,
-        peer,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        preferred_secs: None,
-        flags: AddressFlags::default(),
-        track: false,
-    })
+    Some(VirtualAddress { peer, track: false, ..VirtualAddress::plain(cidr, interface) })
 }
 
 /// Removes what a run that is no more has left: the addresses of the record, and those that carry keepalived's mark unless

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::netlink::Tuning;
 use super::netlink::message::{Address, Change, IFAPROT_KEEPALIVED};
 use super::netlink::requests::{Request, Requests, WINDOW};
-use crate::model::vrrp::{AddressFlags, VirtualAddress};
+use crate::model::vrrp::VirtualAddress;
 use crate::vrrp::io::{Failure, Holding, Link, Snapshot};
 
 /// All links and addresses of this network namespace.
@@ -44,16 +44,7 @@ pub fn remove_blocking(holdings: &[Holding]) -> Vec<Failure> {
 /// An address of the kernel as something to remove.
 fn holding(links: &[Link], address: &Address) -> Option<Holding> {
     let link = links.iter().find(|link| link.index == address.link)?;
-    let virtual_address = VirtualAddress {
-        cidr: address.cidr,
-        interface: link.name,
-        peer: address.peer,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        preferred_secs: None,
-        flags: AddressFlags::default(),
-        track: false,
-    };
+    let plain = VirtualAddress::plain(address.cidr, link.name);
+    let virtual_address = VirtualAddress { peer: address.peer, track: false, ..plain };
     Some(Holding { link: link.index, address: Arc::new(virtual_address) })
 }

@@ -8,8 +8,7 @@ use super::{Node, report::Event};
 use crate::addr::{Cidr, Family, IfIndex, IfName, Mac};
 use crate::model::InstanceId;
 use crate::model::vrrp::{
-    AddressFlags, Authentication, Destination, Garp, InitialState, Instance, OldUnicastChecksum, Version,
-    VirtualAddress, Vrrp,
+    Authentication, Destination, Garp, InitialState, Instance, OldUnicastChecksum, Version, VirtualAddress, Vrrp,
 };
 use crate::time::{Centis, Duration, Instant};
 use crate::wire::ipv4::Header;
@@ -36,17 +35,7 @@ pub(crate) fn at(millis: u64) -> Instant {
 }
 
 pub(crate) fn vip(text: &str) -> Arc<VirtualAddress> {
-    Arc::new(VirtualAddress {
-        cidr: cidr(text),
-        interface: name("eth0"),
-        peer: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        preferred_secs: None,
-        flags: AddressFlags::default(),
-        track: true,
-    })
+    Arc::new(VirtualAddress::plain(cidr(text), name("eth0")))
 }
 
 pub(crate) fn instance(priority: u8) -> Instance {

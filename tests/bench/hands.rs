@@ -11,7 +11,7 @@ use std::sync::Arc;
 use keepalived_rs::addr::{Cidr, Family, IfIndex, Mac};
 use keepalived_rs::histogram::Histogram;
 use keepalived_rs::model::InstanceId;
-use keepalived_rs::model::vrrp::{AddressFlags, VirtualAddress};
+use keepalived_rs::model::vrrp::VirtualAddress;
 use keepalived_rs::sys::netlink::{Event, Kernel, Order};
 use keepalived_rs::sys::poller::Poller;
 use keepalived_rs::sys::raw_socket::Sockets;
@@ -106,18 +106,8 @@ fn advert(socket: SocketKey, vrid: u8) -> SendAdvert {
 }
 
 fn vip(link: IfIndex, host: u8) -> Holding {
-    let address = VirtualAddress {
-        cidr: Cidr { address: [10, 99, 1, host].into(), prefix: 32 },
-        interface: "a0".parse().unwrap(),
-        peer: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        preferred_secs: None,
-        flags: AddressFlags::default(),
-        track: true,
-    };
-    Holding { link, address: Arc::new(address) }
+    let cidr = Cidr { address: [10, 99, 1, host].into(), prefix: 32 };
+    Holding { link, address: Arc::new(VirtualAddress::plain(cidr, "a0".parse().unwrap())) }
 }
 
 fn announce(holding: &Holding) -> Order {

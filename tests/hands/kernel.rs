@@ -29,17 +29,8 @@ fn cidr(text: &str) -> Cidr {
 fn plain(text: &str) -> VirtualAddress {
     let cidr = cidr(text);
     let no_dad = cidr.address.is_ipv6();
-    VirtualAddress {
-        cidr,
-        interface: "a0".parse().unwrap(),
-        peer: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        preferred_secs: None,
-        flags: AddressFlags { no_dad, ..AddressFlags::default() },
-        track: true,
-    }
+    let flags = AddressFlags { no_dad, ..AddressFlags::default() };
+    VirtualAddress { flags, ..VirtualAddress::plain(cidr, "a0".parse().unwrap()) }
 }
 
 fn on(link: IfIndex, address: VirtualAddress) -> Holding {

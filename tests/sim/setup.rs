@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use keepalived_rs::addr::{Cidr, Family, IfIndex, IfName, Mac};
 use keepalived_rs::model::vrrp::{
-    AddressFlags, Authentication, Destination, Garp, InitialState, Instance, OldUnicastChecksum, Peer, Unicast,
-    Version, VirtualAddress, Vrrp,
+    Authentication, Destination, Garp, InitialState, Instance, OldUnicastChecksum, Peer, Unicast, Version,
+    VirtualAddress, Vrrp,
 };
 use keepalived_rs::model::{Script, ScriptCommand, ScriptId, TrackInterface, TrackScript, Weight};
 use keepalived_rs::time::Centis;
@@ -65,17 +65,7 @@ pub(crate) fn link(id: usize, index: IfIndex, text: &str, up: bool) -> Link {
 }
 
 pub(crate) fn vip(text: &str) -> Arc<VirtualAddress> {
-    Arc::new(VirtualAddress {
-        cidr: cidr(text),
-        interface: name("eth0"),
-        peer: None,
-        broadcast: None,
-        scope: 0,
-        label: None,
-        preferred_secs: None,
-        flags: AddressFlags::default(),
-        track: true,
-    })
+    Arc::new(VirtualAddress::plain(cidr(text), name("eth0")))
 }
 
 /// Global defaults of keepalived.

@@ -206,23 +206,13 @@ mod tests {
     use super::*;
     use crate::addr::{Cidr, Mac};
     use crate::model::InstanceId;
-    use crate::model::vrrp::{AddressFlags, VirtualAddress};
+    use crate::model::vrrp::VirtualAddress;
 
     const LINK: IfIndex = IfIndex(2);
 
     fn vip(host: u8) -> Holding {
-        let address = VirtualAddress {
-            cidr: Cidr { address: [10, 0, 0, host].into(), prefix: 32 },
-            interface: "eth0".parse().unwrap(),
-            peer: None,
-            broadcast: None,
-            scope: 0,
-            label: None,
-            preferred_secs: None,
-            flags: AddressFlags::default(),
-            track: true,
-        };
-        Holding { link: LINK, address: Arc::new(address) }
+        let cidr = Cidr { address: [10, 0, 0, host].into(), prefix: 32 };
+        Holding { link: LINK, address: Arc::new(VirtualAddress::plain(cidr, "eth0".parse().unwrap())) }
     }
 
     fn announcement(host: u8) -> Order {
