@@ -232,7 +232,8 @@ impl Process {
         let takeover = deadline.and_then(|(at, wake)| matches!(wake, Wake::MasterDown(_)).then_some(at));
         let until = takeover.map(|at| at - AHEAD).or(deadline.map(|(at, _)| at));
         let not_after = |soon: Instant| until.map_or(soon, |at| at.min(soon));
-        if let Some(soon) = self.company.before() {
+        let patience = self.node.patience();
+        if let Some(soon) = self.company.before(patience) {
             self.wait_without_packets(not_after(soon), &mut woken)?;
             if woken.any() && clock::now() < soon {
                 return Ok(woken);
@@ -240,15 +241,16 @@ impl Process {
         }
         let until = if woken.any() { Some(Instant::ZERO) } else { until };
         self.wait_until(until, &mut woken)?;
-        if self.sockets.is_readable() {
-            if let Some(pause) = self.company.once_there().filter(|_| !woken.any()) {
-                self.wait_without_packets(not_after(clock::now() + pause), &mut woken)?;
-            }
+        if woken.any() {
             return Ok(woken);
         }
-        self.company.heard_nothing();
-        if let Some(at) = takeover {
-            while !woken.any() && clock::now() < at {
+        let now = clock::now();
+        if self.sockets.is_readable() {
+            if let Some(pause) = self.company.once_there(now, patience) {
+                self.wait_without_packets(not_after(now + pause), &mut woken)?;
+            }
+        } else if let Some(at) = takeover.filter(|&at| now + AHEAD >= at) {
+            while clock::now() < at {
                 std::hint::spin_loop();
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lan::{Kind, Lan, eventually, now};
+use crate::lan::{Kind, Lan, comes_true, eventually, now};
 use crate::table::{Goal, Table};
 use crate::{Extent, address, many, master, percentile};
 
@@ -68,7 +68,8 @@ pub(crate) fn heal(extent: Extent, table: &mut Table) {
             let healed = now();
             lan.heal();
             lan.wait_only_holder('a', &['b'], address(1));
-            eventually("the plain host believes the winner", || knows('a'));
+            // keepalived does not see to it: it is a matter of luck whose announcement came last.
+            comes_true(|| knows('a'));
             now() - healed
         };
         percentile(&(0..rounds).map(round).collect::<Vec<_>>(), 1.0)

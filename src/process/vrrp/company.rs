@@ -6,8 +6,6 @@ use crate::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_millis(1);
 /// So many at once are a burst.
 const BURST: usize = 4;
-/// After so many times in a row packets keep coming.
-const STEADY: u32 = 4;
 /// Where fewer than so many come while one waits, one wakes up for nothing but the end of the wait.
 const WORTH: u32 = 3;
 /// For about so many of them one waits then; a flood fills the socket no faster than that.
@@ -18,9 +16,9 @@ const COMPANY: u32 = 16;
 pub(super) struct Company {
     /// When packets came last.
     heard: Instant,
-    /// How many times in a row they came soon after others.
-    soon: u32,
     pause: Pause,
+    /// The longest that packets have been left to wait since.
+    longest: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +26,8 @@ enum Pause {
     /// They come one by one.
     #[default]
     None,
-    /// They come in bursts with silence between: so long after the first of a burst, most of it is there.
-    AtFirst(Duration),
+    /// They come in bursts with silence between: some time after the first of a burst, most of it is there.
+    AtFirst,
     /// They keep coming: so long after some, the next are worth waking up for.
     Between(Duration),
 }
@@ -39,42 +37,43 @@ impl Company {
     pub(super) fn heard(&mut self, count: usize, now: Instant, patience: Duration) {
         let patience = patience.max(PATIENCE);
         let silence = now.since(self.heard);
-        self.heard = now;
         let gap = silence / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
         let are_dense = silence < patience * 2 && gap < patience / WORTH;
-        self.soon = if are_dense { self.soon.saturating_add(1) } else { 0 };
-        self.pause = if self.soon >= STEADY {
+        (self.heard, self.longest) = (now, Duration::ZERO);
+        self.pause = if are_dense && count > 1 {
             Pause::Between((gap * COMPANY).clamp(PATIENCE, patience))
-        } else if self.soon > 0 || count >= BURST {
-            Pause::AtFirst((patience / 8).max(PATIENCE))
+        } else if are_dense || count >= BURST {
+            Pause::AtFirst
         } else {
             Pause::None
         };
     }
 
-    /// A turn brought none.
-    pub(super) fn heard_nothing(&mut self) {
-        if let Pause::Between(_) = self.pause {
-            self.pause = Pause::None;
-        }
+    /// Until when it is not worth looking whether packets have come. The engine may have lost its patience meanwhile.
+    pub(super) fn before(&mut self, patience: Duration) -> Option<Instant> {
+        let Pause::Between(pause) = self.pause else { return None };
+        self.longest = pause.min(patience.max(PATIENCE));
+        Some(self.heard + self.longest)
     }
 
-    /// Until when it is not worth looking whether packets have come.
-    pub(super) fn before(&self) -> Option<Instant> {
-        if let Pause::Between(pause) = self.pause { Some(self.heard + pause) } else { None }
+    /// How long to wait for others, now that the first has come.
+    pub(super) fn once_there(&mut self, now: Instant, patience: Duration) -> Option<Duration> {
+        let patience = patience.max(PATIENCE);
+        let begins = match self.pause {
+            Pause::None => false,
+            Pause::AtFirst => true,
+            // What kept coming had stopped.
+            Pause::Between(_) => now.since(self.heard) > patience,
+        };
+        begins.then(|| {
+            self.longest = (patience / 4).max(PATIENCE);
+            self.longest
+        })
     }
 
-    /// A packet has waited no longer than this on purpose.
+    /// No packet of those that are there now has waited longer on purpose.
     pub(super) const fn longest_wait(&self) -> Duration {
-        match self.pause {
-            Pause::None => Duration::ZERO,
-            Pause::AtFirst(pause) | Pause::Between(pause) => pause,
-        }
-    }
-
-    /// How long to wait for others once the first has come.
-    pub(super) fn once_there(&self) -> Option<Duration> {
-        if let Pause::AtFirst(pause) = self.pause { Some(pause) } else { None }
+        self.longest
     }
 }
 
@@ -84,6 +83,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
     const SECOND: Duration = Duration::from_secs(1);
+    /// What a turn of the loop takes.
+    const TURN: Duration = Duration::from_micros(50);
     /// A quarter of a second's interval.
     const ENGINE: Duration = Duration::from_millis(250);
 
@@ -91,20 +92,21 @@ mod tests {
     fn wakes(company: &mut Company, arrivals: &[Instant]) -> usize {
         let (mut wakes, mut next, mut now) = (0, 0, Instant::ZERO);
         while next < arrivals.len() {
-            if let Some(until) = company.before().filter(|&until| until > now) {
+            if let Some(until) = company.before(ENGINE).filter(|&until| until > now) {
                 (now, wakes) = (until, wakes + 1);
             }
             if arrivals[next] > now {
                 (now, wakes) = (arrivals[next], wakes + 1);
             }
-            if let Some(pause) = company.once_there() {
+            if let Some(pause) = company.once_there(now, ENGINE) {
                 (now, wakes) = (now + pause, wakes + 1);
             }
             let count = arrivals[next..].iter().take_while(|&&at| at <= now).count();
+            let waited = now.since(arrivals[next]);
+            assert!(waited <= company.longest_wait() + TURN, "{waited:?}");
             next += count;
             company.heard(count, now, ENGINE);
-            // What a turn takes.
-            now += Duration::from_micros(50);
+            now += TURN;
         }
         wakes
     }
@@ -113,19 +115,24 @@ mod tests {
         (1..=count).map(|i| Instant::ZERO + SECOND + gap * i).collect()
     }
 
+    fn bursts(gap: Duration) -> Vec<Instant> {
+        (1..=20).flat_map(|second| (0..50).map(move |i| Instant::ZERO + SECOND * second + gap * i)).collect()
+    }
+
     #[test]
     fn one_by_one_each_is_heard_at_once() {
         let mut company = Company::default();
         assert_eq!(wakes(&mut company, &every(SECOND, 20)), 20);
-        assert_eq!((company.before(), company.once_there()), (None, None));
+        assert_eq!(company.before(ENGINE), None);
+        assert_eq!(company.once_there(Instant::ZERO + SECOND * 30, ENGINE), None);
     }
 
     #[test]
-    fn a_burst_each_second_takes_two_wakes() {
-        let mut company = Company::default();
-        let burst = |second: u32| (0..50).map(move |i| Instant::ZERO + SECOND * second + Duration::from_micros(20) * i);
-        let bursts: Vec<_> = (1..=20).flat_map(burst).collect();
-        assert!(wakes(&mut company, &bursts) <= 45);
+    fn a_burst_each_second_takes_two_wakes_and_a_long_one_some_more() {
+        let short = wakes(&mut Company::default(), &bursts(Duration::from_micros(20)));
+        assert!(short <= 45, "{short}");
+        let long = wakes(&mut Company::default(), &bursts(MS * 4));
+        assert!(long <= 20 * 7, "{long}");
     }
 
     #[test]
@@ -139,10 +146,9 @@ mod tests {
     fn where_they_keep_coming_some_are_heard_together() {
         let mut company = Company::default();
         assert!(wakes(&mut company, &every(MS * 4, 1_000)) <= 200);
+        assert!(company.before(ENGINE).is_some_and(|until| until <= company.heard + ENGINE));
+        assert_eq!(company.before(Duration::ZERO), Some(company.heard + PATIENCE), "a MASTER by now");
         assert!(wakes(&mut Company::default(), &every(MS * 20, 1_000)) <= 150);
-        assert!(company.before().is_some_and(|until| until <= company.heard + ENGINE));
-        company.heard_nothing();
-        assert_eq!(company.before(), None);
     }
 
     #[test]
@@ -154,8 +160,9 @@ mod tests {
             for patience in [Duration::ZERO, ENGINE] {
                 company.heard(count, now, patience);
                 let most = patience.max(PATIENCE);
-                assert!(company.before().is_none_or(|until| until <= now + most));
-                assert!(company.once_there().is_none_or(|pause| pause <= most));
+                assert!(company.before(patience).is_none_or(|until| until <= now + most));
+                assert!(company.once_there(now + MS, patience).is_none_or(|pause| pause <= most));
+                assert!(company.longest_wait() <= most);
             }
         }
     }

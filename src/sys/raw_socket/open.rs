@@ -33,6 +33,8 @@ use crate::vrrp::io::{SocketKey, SocketScope, SocketSpec};
 const IPPROTO_VRRP: i32 = 112;
 /// Internetwork control (CS6), RFC 2474.
 const CLASS: u8 = 0xc0;
+/// Receive buffer where the file says nothing: some thousand packets fit before an advert that is not looked for at once.
+const ROOM: u32 = 1 << 20;
 /// Where the checksum is in an advert.
 const CHECKSUM_OFFSET: libc::c_int = 6;
 
@@ -48,6 +50,8 @@ pub(super) fn receive_socket(spec: &SocketSpec) -> io::Result<OwnedFd> {
     let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
     if let Some(size) = spec.receive_buffer {
         set_receive_buffer(socket.as_fd(), size);
+    } else if socket.recv_buffer_size()? < ROOM as usize {
+        set_receive_buffer(socket.as_fd(), ROOM);
     }
     let link = key.link.unwrap_or_default();
     match key.scope {

@@ -325,12 +325,20 @@ impl Lan {
 }
 
 /// Waits until a condition holds that no event tells of.
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    assert!(comes_true(holds), "not within {LIMIT:?}: {what}");
+}
+
+/// The same; whether it came to that.
+pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + LIMIT;
     while !holds() {
-        assert!(Instant::now() < end, "not within {LIMIT:?}: {what}");
+        if Instant::now() >= end {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(30));
     }
+    true
 }
 
 const BRIDGE_RULES: &str = "
