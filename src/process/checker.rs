@@ -46,6 +46,10 @@ use scripts::Scripts;
 
 /// Verdicts that are heard before timers are looked at.
 const BATCH: usize = 1_024;
+/// Room that is kept from turn to turn: a start or a reload needs far more, once.
+const KEPT_ACTIONS: usize = 256;
+/// So long after a start or a reload all its requests and log lines have left, as a rule.
+const SETTLED: Duration = Duration::from_secs(2);
 /// For scripts that run at the end; keepalived's.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
 /// For what waits for the disk.
@@ -88,6 +92,8 @@ struct Process {
     waits_for_table: bool,
     /// What the kernel had where a process before us died or froze.
     left: Option<Table>,
+    /// When what a start or a reload has used goes back to the kernel.
+    tidies: Option<Instant>,
     ends: Option<u8>,
 }
 
@@ -132,6 +138,7 @@ impl Process {
             waits_for_addresses: kernel_is_asked,
             waits_for_table: child.is_replacement,
             left: None,
+            tidies: None,
             ends: None,
         })
     }
@@ -152,6 +159,9 @@ impl Process {
             self.scripts.tick(now);
             self.node.handle(Input::Tick, now, &mut self.actions);
             self.perform_all();
+            if self.tidies.take_if(|at| *at <= now).is_some() {
+                memory::give_back();
+            }
         }
         let status = self.ends.unwrap_or_default();
         self.leave(status).await;
@@ -199,12 +209,13 @@ impl Process {
         if self.options.dump_conf {
             self.dump_to_log();
         }
-        memory::give_back();
+        self.tidies = Some(clock::now() + SETTLED);
         self.parent.send(&FromChild::Ready);
     }
 
     async fn next(&mut self) -> Happening {
-        let deadlines = [self.node.deadline().map(|(at, _)| at), self.scripts.deadline(), self.probes.deadline()];
+        let node = self.node.deadline().map(|(at, _)| at);
+        let deadlines = [node, self.scripts.deadline(), self.probes.deadline(), self.tidies];
         let deadline = deadlines.into_iter().flatten().min();
         let kernel = async {
             match &mut self.kernel {
@@ -363,6 +374,7 @@ impl Process {
     fn perform_all(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
         actions.drain(..).for_each(|action| self.perform(action));
+        actions.shrink_to(KEPT_ACTIONS);
         self.actions = actions;
     }
 

@@ -76,6 +76,11 @@ answered_since() { lines asked "$now" 999999999999 | grep -q "$1"; }
 holding() { [ "$(grep -c . /run/held)" = 4 ]; }
 # Their first and their last answer.
 held() { cat /run/held; ! grep -q failed /run/held && [ "$(cut -d' ' -f3 /run/held | sort | uniq -c | awk '$1 == 2' | wc -l)" = 4 ]; }
+# knows DIRECTOR PORT: its kernel has the four connections whose first port this is; the MASTER's tells it some time later.
+knows() {
+    local place conns=/proc/${anchors[$1]}/net/ip_vs_conn
+    for place in 0 1 2 3; do grep " $(printf %04X $(($2 + place))) .* ESTABLISHED" "$conns" || { cat "$conns"; return 1; }; done
+}
 same_tables() { same <(table d1) <(table d2); }
 
 # The MASTER is started again: its kernel still has what it left there, and it is MASTER when the other is not.
@@ -130,6 +135,7 @@ scene() {
 
     client held $((port + 10000)) hold $VIP:80 4
     check "$kind: connections stay open" eventually 20 holding
+    check "$kind: the BACKUP knows of them" eventually 20 knows d2 $((port + 10000))
     table d1 >/run/before
     kill_director d1
     # Once its processes alone, once the whole machine.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::{Process, listen_for_addresses, wants_addresses};
+use super::{Process, SETTLED, listen_for_addresses, wants_addresses};
 use crate::check::io::Input;
 use crate::process::configuration::{self, Load};
 use crate::process::ipc::FromChild;
-use crate::sys::{clock, memory, schedule};
+use crate::sys::{clock, schedule};
 
 impl Process {
     pub(super) fn begin_reload(&mut self) {
@@ -58,6 +58,6 @@ impl Process {
         self.set_up(&lvs, false);
         self.node.handle(Input::Reload(&lvs), clock::now(), &mut self.actions);
         self.perform_all();
-        memory::give_back();
+        self.tidies = Some(clock::now() + SETTLED);
     }
 }
