@@ -46,8 +46,6 @@ use scripts::Scripts;
 
 /// Verdicts that are heard before timers are looked at.
 const BATCH: usize = 1_024;
-/// Room that is kept from turn to turn: a start or a reload needs far more, once.
-const KEPT_ACTIONS: usize = 256;
 /// So long after a start or a reload all its requests and log lines have left, as a rule.
 const SETTLED: Duration = Duration::from_secs(2);
 /// For scripts that run at the end; keepalived's.
@@ -374,7 +372,7 @@ impl Process {
     fn perform_all(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
         actions.drain(..).for_each(|action| self.perform(action));
-        actions.shrink_to(KEPT_ACTIONS);
+        actions.shrink_to(child::KEPT_ACTIONS);
         self.actions = actions;
     }
 

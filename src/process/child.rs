@@ -24,6 +24,8 @@ use crate::time::Duration;
 /// The exit status that says "no permission"; restarting would not help.
 pub const NO_PERMISSION: u8 = 4;
 
+/// Room for an engine's actions that is kept from turn to turn: a start, a reload or a takeover needs far more, once.
+pub(super) const KEPT_ACTIONS: usize = 256;
 /// Files that a child has open beside its sockets.
 const OPEN_FILES: u64 = 64;
 

@@ -50,8 +50,6 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(3);
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(1);
 /// For what waits for the disk.
 const DISK_PATIENCE: Duration = Duration::from_millis(500);
-/// Room that is kept from turn to turn: a start or a takeover of many instances needs far more, once.
-const KEPT_ACTIONS: usize = 256;
 
 /// Runs the VRRP process; gives its exit status.
 pub fn run(child: Child) -> io::Result<u8> {
@@ -244,12 +242,12 @@ impl Process {
         if woken.any() {
             return Ok(woken);
         }
-        let now = clock::now();
         if self.sockets.is_readable() {
+            let now = clock::now();
             if let Some(pause) = self.company.once_there(now, patience) {
                 self.wait_without_packets(not_after(now + pause), &mut woken)?;
             }
-        } else if let Some(at) = takeover.filter(|&at| now + AHEAD >= at) {
+        } else if let Some(at) = takeover.filter(|&at| clock::now() + AHEAD >= at) {
             while clock::now() < at {
                 std::hint::spin_loop();
             }
@@ -425,7 +423,7 @@ impl Process {
             let mut actions = std::mem::take(&mut self.actions);
             actions.drain(..).for_each(|action| self.perform(action));
             if self.actions.is_empty() {
-                actions.shrink_to(KEPT_ACTIONS);
+                actions.shrink_to(child::KEPT_ACTIONS);
                 self.actions = actions;
             }
             self.send_adverts();

@@ -69,7 +69,7 @@ pub(crate) fn heal(extent: Extent, table: &mut Table) {
             lan.heal();
             lan.wait_only_holder('a', &['b'], address(1));
             // keepalived does not see to it: it is a matter of luck whose announcement came last.
-            comes_true(|| knows('a'));
+            assert!(comes_true(|| knows('a')) || kind == Kind::Debian, "the plain host believes the winner");
             now() - healed
         };
         percentile(&(0..rounds).map(round).collect::<Vec<_>>(), 1.0)
