@@ -1,6 +1,6 @@
 //! What goes into the checking engine and what comes out of it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::check::report::Quorum;
@@ -172,7 +172,14 @@ pub enum Mail {
     /// A checker succeeds again.
     Succeeded(Arc<Checker>),
     /// A checker failed.
-    Failed(Arc<Checker>, Reason),
+    Failed {
+        /// Which.
+        checker: Arc<Checker>,
+        /// Where it asks unless it says otherwise.
+        asked_at: SocketAddr,
+        /// Why.
+        reason: Reason,
+    },
     /// A quorum.
     Quorum {
         /// What happened.

@@ -1,5 +1,6 @@
 //! What the engine finds worth a log line, as data. `notify::report` makes keepalived's sentences of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::check::io::Reason;
@@ -39,6 +40,8 @@ pub enum Event {
         rs: Arc<str>,
         /// Which checker.
         checker: Arc<Checker>,
+        /// Where it asks unless it says otherwise.
+        asked_at: SocketAddr,
         /// What it found.
         what: CheckerEvent,
     },

@@ -152,7 +152,7 @@ impl VirtualServer {
             return;
         }
         checker.is_up = up;
-        let config = Arc::clone(&checker.config);
+        let (config, asked_at) = (Arc::clone(&checker.config), rs.config.asked_at());
         let reason = checker.reason.clone();
         let is_up = rs.is_up();
         self.set_alive(at.server, is_up, out);
@@ -160,7 +160,7 @@ impl VirtualServer {
         let is_alive = self.real_servers.get(at.server).is_some_and(|rs| rs.alive);
         if !matches!(config.probe, model::checker::Probe::File(_)) && (is_alive != was_alive || !no_checker_emails) {
             let mail = match reason.filter(|_| !up) {
-                Some(reason) => Mail::Failed(config, reason),
+                Some(reason) => Mail::Failed { checker: config, asked_at, reason },
                 None => Mail::Succeeded(config),
             };
             self.mail_server(at.server, mail, out);
@@ -309,9 +309,9 @@ impl VirtualServer {
     fn report_checker(&self, at: Place, what: CheckerEvent, out: &mut Vec<Action>) {
         let Some(rs) = self.real_servers.get(at.server) else { return };
         let Some(checker) = rs.checkers.get(at.checker) else { return };
-        let checker = Arc::clone(&checker.config);
+        let (checker, asked_at) = (Arc::clone(&checker.config), rs.config.asked_at());
         let (vs, rs) = (names::virtual_server(&self.config), names::real_server(&self.config, &rs.config));
-        out.push(Action::Report(Event::Checker { vs, rs, checker, what }));
+        out.push(Action::Report(Event::Checker { vs, rs, checker, asked_at, what }));
     }
 
     fn report_quorum(&self, what: Quorum, weight: u64, out: &mut Vec<Action>) {

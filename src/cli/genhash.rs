@@ -46,7 +46,7 @@ pub(super) fn run(name: &str, words: &[OsString]) -> u8 {
     let mut page = Page { digest: Md5::new(), verbose: asked.verbose };
     let url = &asked.http.urls[0];
     let client = || client.as_ref().ok_or_else(unreachable_client);
-    let ended = runtime.block_on(http::fetch(&asked.http, url, client, &mut page));
+    let ended = runtime.block_on(http::fetch(&asked.http, asked.server, url, client, &mut page));
     match ended {
         Ok(()) => page.finish(&url.path, began.elapsed()),
         // keepalived: what went wrong is told like a digest, with status 0.
@@ -133,6 +133,7 @@ Either long or short options are allowed.
 #[derive(Debug)]
 struct Asked {
     http: Http,
+    server: SocketAddr,
     verbose: bool,
 }
 
@@ -165,14 +166,8 @@ impl Asked {
             return Err(format!("Unexpected argument(s): {}", words.join(" ")));
         }
         let (Some(server), Some(port), Some(path)) = (server, port, path) else { return Err(String::new()) };
-        let connection = Connection {
-            target: SocketAddr::new(server, port),
-            bind_address: None,
-            bind_port: None,
-            bind_interface: None,
-            timeout,
-            mark,
-        };
+        let server = SocketAddr::new(server, port);
+        let connection = Connection { mark, ..Connection::within(timeout) };
         let url = Url {
             path: path.into(),
             virtualhost: host.clone().map(Into::into),
@@ -182,7 +177,8 @@ impl Asked {
             regex: None,
             tls_compliant: false,
         };
-        Ok(Self { http: Http { connection, tls, version, fast_recovery: false, urls: vec![url] }, verbose })
+        let http = Http { connection, tls, version, fast_recovery: false, urls: vec![url] };
+        Ok(Self { http, server, verbose })
     }
 }
 
@@ -284,7 +280,7 @@ mod tests {
     fn a_page_is_asked_for_as_it_is_said() {
         let asked = parse("-S -I -V www.example.com -s 2001:db8::1 -p 443 -u /x -P 1.0c -m 7 -t 2.5 -v").unwrap();
         let url = &asked.http.urls[0];
-        assert_eq!(asked.http.connection.target, "[2001:db8::1]:443".parse().unwrap());
+        assert_eq!(asked.server, "[2001:db8::1]:443".parse().unwrap());
         assert_eq!((asked.http.connection.mark, asked.http.connection.timeout), (7, Duration::from_millis(2_500)));
         assert_eq!((asked.http.tls, asked.http.version, asked.verbose), (true, HttpVersion::V10Close, true));
         assert_eq!((&*url.path, url.sni.as_deref()), ("/x", Some("www.example.com")));

@@ -267,39 +267,39 @@ fn checker(text: &mut Text, vs: &VirtualServerView<'_>, rs: &RealServerView<'_>,
         text.field(format_args!("Last failure = {}", reason.detail));
     }
     text.field(format_args!("Log all failures = {}", yes(config.log_all_failures)));
-    probe(text, view, lvs);
+    probe(text, view, rs.config.asked_at(), lvs);
 }
 
-fn probe(text: &mut Text, view: &CheckerView<'_>, lvs: &Lvs) {
+fn probe(text: &mut Text, view: &CheckerView<'_>, server: SocketAddr, lvs: &Lvs) {
     let method = |text: &mut Text, name: &str| text.field(format_args!("Keepalive method = {name}"));
     match &view.config.probe {
         Probe::Tcp(to) => {
-            connection(text, to, true);
+            connection(text, to, server, true);
             method(text, "TCP_CHECK");
         }
         Probe::Http(config) => {
-            http(text, config);
+            http(text, config, server);
             if let Some(url) = view.failed_url.and_then(|url| config.urls.get(url)) {
                 text.field(format_args!("Failed URL = {}", url.path));
             }
         }
         Probe::Smtp(smtp) => {
-            connection(text, &smtp.connection, true);
+            connection(text, &smtp.connection, server, true);
             method(text, "SMTP_CHECK");
             text.field(format_args!("helo = {}", smtp.helo_name));
         }
         Probe::Dns(config) => {
-            connection(text, &config.connection, true);
+            connection(text, &config.connection, server, true);
             method(text, "DNS_CHECK");
             dns(text, config);
         }
         Probe::Udp(config) => {
-            connection(text, &config.connection, true);
+            connection(text, &config.connection, server, true);
             method(text, "UDP_CHECK");
             udp(text, config);
         }
         Probe::Ping(to) => {
-            connection(text, to, false);
+            connection(text, to, server, false);
             method(text, "PING_CHECK");
         }
         Probe::Misc(config) => {
@@ -319,10 +319,11 @@ fn probe(text: &mut Text, view: &CheckerView<'_>, lvs: &Lvs) {
     }
 }
 
-fn connection(text: &mut Text, to: &Connection, has_port: bool) {
+fn connection(text: &mut Text, to: &Connection, server: SocketAddr, has_port: bool) {
     let endpoint = |at: SocketAddr| format!("[{}]:{}", at.ip(), at.port());
     // A port means nothing to a ping.
-    let target = if has_port { to.target } else { SocketAddr::new(to.target.ip(), 0) };
+    let target = to.target(server);
+    let target = if has_port { target } else { SocketAddr::new(target.ip(), 0) };
     text.field(format_args!("Connection"));
     text.element(format_args!("Dest = {}", endpoint(target)));
     if let Some(address) = to.bind_address {
@@ -340,8 +341,8 @@ fn connection(text: &mut Text, to: &Connection, has_port: bool) {
     text.element(format_args!("Timeout = {}", seconds(to.timeout)));
 }
 
-fn http(text: &mut Text, http: &Http) {
-    connection(text, &http.connection, true);
+fn http(text: &mut Text, http: &Http, server: SocketAddr) {
+    connection(text, &http.connection, server, true);
     let version = match http.version {
         HttpVersion::V10 => "1.0",
         HttpVersion::V10Close => "1.0C",

@@ -11,7 +11,8 @@ use crate::time::Duration;
 /// How SMTP_CHECK greets where nothing else is said.
 pub const HELO_NAME: &str = "smtpchecker.keepalived.org";
 
-/// One checker of a real server, with everything it inherits.
+/// One checker, with everything it inherits. Real servers that are asked the same share it: whom it asks where it
+/// does not say so itself is [`crate::model::RealServer::asked_at`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checker {
     /// What is asked.
@@ -63,9 +64,11 @@ pub enum Probe {
 /// Whom to ask, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// `connect_ip` and `connect_port`, else the real server's. The port of PING_CHECK means nothing.
-    pub target: SocketAddr,
-    /// `bindto`; same family as `target`.
+    /// `connect_ip`, else the real server's address.
+    pub connect_ip: Option<IpAddr>,
+    /// `connect_port`, else the real server's port. That of PING_CHECK means nothing.
+    pub connect_port: Option<u16>,
+    /// `bindto`; same family as the address that is asked.
     pub bind_address: Option<IpAddr>,
     /// `bind_port`
     pub bind_port: Option<u16>,
@@ -75,6 +78,26 @@ pub struct Connection {
     pub timeout: Duration,
     /// `fwmark`: SO_MARK; 0 is none.
     pub mark: u32,
+}
+
+impl Connection {
+    /// Straight to a server, which has to answer within `timeout`.
+    pub const fn within(timeout: Duration) -> Self {
+        Self {
+            connect_ip: None,
+            connect_port: None,
+            bind_address: None,
+            bind_port: None,
+            bind_interface: None,
+            timeout,
+            mark: 0,
+        }
+    }
+
+    /// Whom it asks for a server that is asked at `server` where nothing else is said.
+    pub fn target(&self, server: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.connect_ip.unwrap_or(server.ip()), self.connect_port.unwrap_or(server.port()))
+    }
 }
 
 /// HTTP_GET and SSL_GET.

@@ -1,6 +1,6 @@
 //! Virtual servers, their real servers, and what belongs to all of IPVS.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::addr::{Family, IfName};
@@ -279,8 +279,17 @@ pub struct RealServer {
     pub virtualhost: Option<Arc<str>>,
     /// `snmp_name`
     pub snmp_name: Option<Arc<str>>,
-    /// Each must succeed for the server to be up; without any it is always up.
-    pub checkers: Vec<Arc<Checker>>,
+    /// The port that checkers ask where they name none; 0 where nobody says one.
+    pub check_port: u16,
+    /// Each must succeed for the server to be up; without any it is always up. Servers with the same ones share them.
+    pub checkers: Arc<[Arc<Checker>]>,
+}
+
+impl RealServer {
+    /// Where its checkers ask unless they say otherwise.
+    pub const fn asked_at(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.check_port)
+    }
 }
 
 /// `lvs_flush_on_stop`

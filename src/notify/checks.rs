@@ -47,7 +47,7 @@ pub fn sentence(event: &Event) -> String {
             }
         }
         Event::Server { vs, rs, what } => server(vs, rs, *what),
-        Event::Checker { vs, rs, checker, what } => self::checker(vs, rs, checker, what),
+        Event::Checker { vs, rs, checker, asked_at, what } => self::checker(vs, rs, checker, *asked_at, what),
         Event::ServiceRemoved { vs, group: None } => format!("Removing Virtual Server {vs}"),
         Event::ServiceRemoved { group: Some(group), .. } => format!("Removing Virtual Server Group [{group}]"),
         Event::GroupEntry { group, entry, added } => group_entry(group, entry, *added),
@@ -101,11 +101,11 @@ fn group_entry(group: &str, entry: &GroupEntry, added: bool) -> String {
     }
 }
 
-fn checker(vs: &str, rs: &str, checker: &Checker, what: &CheckerEvent) -> String {
+fn checker(vs: &str, rs: &str, checker: &Checker, asked_at: SocketAddr, what: &CheckerEvent) -> String {
     match what {
         CheckerEvent::Up => up(vs, rs, checker),
-        CheckerEvent::Down { reason, first } => down(vs, rs, checker, reason, *first),
-        CheckerEvent::Failed { reason, failure } => failed(vs, rs, checker, reason, *failure),
+        CheckerEvent::Down { reason, first } => down((vs, rs), checker, asked_at, reason, *first),
+        CheckerEvent::Failed { reason, failure } => failed((vs, rs), checker, asked_at, reason, *failure),
         CheckerEvent::UrlPassed(url) => match &checker.probe {
             Probe::Http(http) => url_passed(rs, http, *url),
             _ => up(vs, rs, checker),
@@ -151,7 +151,7 @@ fn up(vs: &str, rs: &str, checker: &Checker) -> String {
     }
 }
 
-fn down(vs: &str, rs: &str, checker: &Checker, reason: &Reason, first: bool) -> String {
+fn down((vs, rs): (&str, &str), checker: &Checker, asked_at: SocketAddr, reason: &Reason, first: bool) -> String {
     let retry = checker.schedule.retry;
     // keepalived: always the plural
     let after = if first || retry == 0 { String::new() } else { format!(" after {retry} retries") };
@@ -163,8 +163,8 @@ fn down(vs: &str, rs: &str, checker: &Checker, reason: &Reason, first: bool) -> 
         Probe::Http(_) | Probe::File(_) => format!("{kind} on service {rs} failed."),
         Probe::Ping(_) if after.is_empty() => format!("{kind} on service {rs} failed."),
         Probe::Ping(_) => format!("{kind} on service {rs} of {vs} failed{after}."),
-        Probe::Smtp(smtp) => format!("{kind} {}", smtp_words(reason, smtp.connection.target, rs)),
-        Probe::Dns(dns) => format!("{kind} ({rs}) {}{after}", dns_words(reason, dns.connection.target)),
+        Probe::Smtp(smtp) => format!("{kind} {}", smtp_words(reason, smtp.connection.target(asked_at), rs)),
+        Probe::Dns(dns) => format!("{kind} ({rs}) {}{after}", dns_words(reason, dns.connection.target(asked_at))),
         Probe::Misc(misc) => {
             let tail = match retry {
                 0 => " with retry disabled".to_owned(),
@@ -178,7 +178,7 @@ fn down(vs: &str, rs: &str, checker: &Checker, reason: &Reason, first: bool) -> 
 }
 
 /// One failure that may be forgiven, with `log_all_failures`.
-fn failed(vs: &str, rs: &str, checker: &Checker, reason: &Reason, failure: u32) -> String {
+fn failed((vs, rs): (&str, &str), checker: &Checker, asked_at: SocketAddr, reason: &Reason, failure: u32) -> String {
     let timed_out = matches!(reason.kind, ReasonKind::Timeout | ReasonKind::ConnectTimeout);
     let sentence = match &checker.probe {
         Probe::Tcp(_) if timed_out => format!("TCP connection to {rs} timeout."),
@@ -188,8 +188,8 @@ fn failed(vs: &str, rs: &str, checker: &Checker, reason: &Reason, failure: u32) 
         Probe::Ping(_) if timed_out => format!("ICMP connection to address {rs} timeout."),
         Probe::Ping(_) => format!("ICMP connection to {rs} of {vs} failed."),
         Probe::Http(http) => format!("{} server {rs}.", http_words(reason.kind, http.tls)),
-        Probe::Smtp(smtp) => format!("SMTP_CHECK {}", smtp_words(reason, smtp.connection.target, rs)),
-        Probe::Dns(dns) => format!("DNS_CHECK ({rs}) {}", dns_words(reason, dns.connection.target)),
+        Probe::Smtp(smtp) => format!("SMTP_CHECK {}", smtp_words(reason, smtp.connection.target(asked_at), rs)),
+        Probe::Dns(dns) => format!("DNS_CHECK ({rs}) {}", dns_words(reason, dns.connection.target(asked_at))),
         Probe::Misc(misc) => {
             let retry = checker.schedule.retry;
             let tail = match failure {
@@ -198,7 +198,7 @@ fn failed(vs: &str, rs: &str, checker: &Checker, reason: &Reason, failure: u32) 
             };
             return misc_failed(vs, rs, misc, reason, &tail);
         }
-        Probe::File(_) | Probe::Bfd(_) => return down(vs, rs, checker, reason, true),
+        Probe::File(_) | Probe::Bfd(_) => return down((vs, rs), checker, asked_at, reason, true),
     };
     with_reason(sentence, reason)
 }

@@ -1,5 +1,7 @@
 //! Subjects and texts of mails (`operator-surface.md` §6.3). `[ROUTER_ID] ` comes before each subject.
 
+use std::net::SocketAddr;
+
 use crate::check;
 use crate::check::io::{Reason, ReasonKind};
 use crate::check::names;
@@ -64,7 +66,7 @@ pub fn lvs(notification: &check::io::Notification) -> Option<Words> {
     };
     let text = match says {
         Mail::Succeeded(checker) => succeeded(checker),
-        Mail::Failed(checker, reason) => failed(checker, reason, &rs),
+        Mail::Failed { checker, asked_at, reason } => failed(checker, reason, *asked_at, &rs),
         Mail::Quorum { what, quorum, hysteresis, weight } => {
             let (low, high) = thresholds(*quorum, *hysteresis);
             let (what, threshold) = match what {
@@ -95,11 +97,13 @@ fn succeeded(checker: &Checker) -> String {
     }
 }
 
-fn failed(checker: &Checker, reason: &Reason, rs: &str) -> String {
+fn failed(checker: &Checker, reason: &Reason, asked_at: SocketAddr, rs: &str) -> String {
     match &checker.probe {
         Probe::Tcp(_) => "TCP CHECK failed on service".to_owned(),
         Probe::Http(_) => "CHECK failed on service : HTTP/SSL request failed".to_owned(),
-        Probe::Smtp(smtp) => format!("CHECK failed on service : {}", smtp_words(reason, smtp.connection.target, rs)),
+        Probe::Smtp(smtp) => {
+            format!("CHECK failed on service : {}", smtp_words(reason, smtp.connection.target(asked_at), rs))
+        }
         Probe::Dns(_) => "DNS_CHECK: failed on service".to_owned(),
         Probe::Udp(_) => "UDP CHECK failed on service".to_owned(),
         Probe::Ping(_) => "ICMP CHECK failed on service".to_owned(),

@@ -14,71 +14,88 @@ use tokio::time::{Instant, timeout_at};
 use crate::check::io::{Reason, ReasonKind, Verdict};
 use crate::model::checker::Connection;
 use crate::probe::reason;
+use crate::time::Duration;
+
+/// One server as one checker asks it.
+#[derive(Clone, Copy, Debug)]
+pub struct Contact<'a> {
+    /// Whom.
+    pub target: SocketAddr,
+    /// How.
+    pub connection: &'a Connection,
+}
+
+impl Connection {
+    /// How a server that is asked at `server` where nothing else is said is asked.
+    pub fn contact(&self, server: SocketAddr) -> Contact<'_> {
+        Contact { target: self.target(server), connection: self }
+    }
+}
 
 /// Connects by `deadline`. An error is [`Verdict::Fail`], or [`Verdict::Local`] where the server was not asked.
-pub async fn tcp(to: &Connection, deadline: Instant) -> Result<TcpStream, Verdict> {
+pub async fn tcp(to: Contact<'_>, deadline: Instant) -> Result<TcpStream, Verdict> {
     let stream = TcpStream::from_std(begin(to)?.into());
-    let stream = stream.map_err(|error| local("cannot watch the socket for", to, &error))?;
+    let stream = stream.map_err(|error| local("cannot watch the socket for", to.target, &error))?;
     match timeout_at(deadline, stream.ready(Interest::WRITABLE)).await {
-        Err(_) => Err(Verdict::Fail(not_connected(to))),
-        Ok(Err(error)) => Err(local("cannot wait for the connection to", to, &error)),
+        Err(_) => Err(Verdict::Fail(not_connected(to.target, to.connection.timeout))),
+        Ok(Err(error)) => Err(local("cannot wait for the connection to", to.target, &error)),
         // Only a socket that has an error, or is closed already, is "closed": the others need not be asked.
         Ok(Ok(ready)) if ready.is_write_closed() => match stream.take_error() {
             Ok(None) => Ok(stream),
-            Ok(Some(error)) | Err(error) => Err(Verdict::Fail(late(to, &error))),
+            Ok(Some(error)) | Err(error) => Err(Verdict::Fail(late(to.target, &error))),
         },
         Ok(Ok(_)) => Ok(stream),
     }
 }
 
 /// Begins to connect.
-pub(super) fn begin(to: &Connection) -> Result<Socket, Verdict> {
+pub(super) fn begin(to: Contact<'_>) -> Result<Socket, Verdict> {
     let socket = open(to, Type::STREAM, Some(Protocol::TCP))?;
     match socket.connect(&to.target.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(immediate(to, &error)),
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(immediate(to.target, &error)),
         _ => Ok(socket),
     }
 }
 
 /// A socket with everything that is configured, not yet connected.
-pub(super) fn open(to: &Connection, kind: Type, protocol: Option<Protocol>) -> Result<Socket, Verdict> {
+pub(super) fn open(to: Contact<'_>, kind: Type, protocol: Option<Protocol>) -> Result<Socket, Verdict> {
     let socket = Socket::new(Domain::for_address(to.target), kind.nonblocking().cloexec(), protocol);
-    let socket = socket.map_err(|error| local("no socket for", to, &error))?;
-    prepare(&socket, to).map_err(|(doing, error)| local(doing, to, &error))?;
+    let socket = socket.map_err(|error| local("no socket for", to.target, &error))?;
+    prepare(&socket, to).map_err(|(doing, error)| local(doing, to.target, &error))?;
     Ok(socket)
 }
 
-fn prepare(socket: &Socket, to: &Connection) -> Result<(), (&'static str, io::Error)> {
-    if to.mark != 0 {
-        socket.set_mark(to.mark).map_err(|error| ("cannot set fwmark for", error))?;
+fn prepare(socket: &Socket, to: Contact<'_>) -> Result<(), (&'static str, io::Error)> {
+    if to.connection.mark != 0 {
+        socket.set_mark(to.connection.mark).map_err(|error| ("cannot set fwmark for", error))?;
     }
-    if let Some(interface) = to.bind_interface {
+    if let Some(interface) = to.connection.bind_interface {
         let name = interface.as_str().as_bytes();
         socket.bind_device(Some(name)).map_err(|error| ("cannot use bind_if for", error))?;
     }
-    if to.bind_address.is_some() || to.bind_port.is_some() {
+    if to.connection.bind_address.is_some() || to.connection.bind_port.is_some() {
         bind(socket, to).map_err(|error| ("cannot bind for", error))?;
     }
     Ok(())
 }
 
-fn bind(socket: &Socket, to: &Connection) -> io::Result<()> {
-    let address = to.bind_address.unwrap_or(match to.target {
+fn bind(socket: &Socket, to: Contact<'_>) -> io::Result<()> {
+    let address = to.connection.bind_address.unwrap_or(match to.target {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     });
-    if to.bind_port.is_some() {
+    if to.connection.bind_port.is_some() {
         // The connection before this one may still be in TIME_WAIT.
         socket.set_reuse_address(true)?;
     } else {
         // The port is chosen when the target is known: one port then serves many targets.
         setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
     }
-    socket.bind(&SocketAddr::new(address, to.bind_port.unwrap_or(0)).into())
+    socket.bind(&SocketAddr::new(address, to.connection.bind_port.unwrap_or(0)).into())
 }
 
 /// What an error of connect() itself means: some say something about the server, the others about this machine.
-pub(super) fn immediate(to: &Connection, error: &io::Error) -> Verdict {
+pub(super) fn immediate(target: SocketAddr, error: &io::Error) -> Verdict {
     const ABOUT_THE_SERVER: [Errno; 8] = [
         Errno::ENETUNREACH,
         Errno::EHOSTUNREACH,
@@ -90,14 +107,14 @@ pub(super) fn immediate(to: &Connection, error: &io::Error) -> Verdict {
         Errno::ETIMEDOUT,
     ];
     if ABOUT_THE_SERVER.contains(&errno(error)) {
-        Verdict::Fail(late(to, error))
+        Verdict::Fail(late(target, error))
     } else {
-        local("cannot connect to", to, error)
+        local("cannot connect to", target, error)
     }
 }
 
 /// Why there is no connection, as the socket says it.
-pub(super) fn late(to: &Connection, error: &io::Error) -> Reason {
+pub(super) fn late(target: SocketAddr, error: &io::Error) -> Reason {
     let kind = match kind(error) {
         // What is called a reset later is no connection here.
         ReasonKind::Reset => ReasonKind::Refused,
@@ -105,17 +122,17 @@ pub(super) fn late(to: &Connection, error: &io::Error) -> Reason {
         ReasonKind::Read => ReasonKind::Unreachable,
         kind => kind,
     };
-    reason(kind, format_args!("{}: {}", to.target, text(error)))
+    reason(kind, format_args!("{target}: {}", text(error)))
 }
 
 /// Nothing came in time.
-pub(super) fn not_connected(to: &Connection) -> Reason {
-    reason(ReasonKind::ConnectTimeout, format_args!("{}: no connection within {:?}", to.target, to.timeout))
+pub(super) fn not_connected(target: SocketAddr, timeout: Duration) -> Reason {
+    reason(ReasonKind::ConnectTimeout, format_args!("{target}: no connection within {timeout:?}"))
 }
 
 /// Trouble of this machine.
-pub(super) fn local(doing: &str, to: &Connection, error: &io::Error) -> Verdict {
-    Verdict::Local(reason(ReasonKind::Local, format_args!("{doing} {}: {}", to.target, text(error))))
+pub(super) fn local(doing: &str, target: SocketAddr, error: &io::Error) -> Verdict {
+    Verdict::Local(reason(ReasonKind::Local, format_args!("{doing} {target}: {}", text(error))))
 }
 
 /// What an error of an open conversation means.
@@ -155,7 +172,7 @@ pub(super) fn text(error: &io::Error) -> String {
 
 /// A datagram socket that has sent one datagram to its target and hears of no other.
 pub(super) fn datagram(
-    to: &Connection,
+    to: Contact<'_>,
     kind: Type,
     protocol: Option<Protocol>,
     payload: &[u8],
@@ -164,16 +181,16 @@ pub(super) fn datagram(
 }
 
 /// Connects a datagram socket and sends, before anybody waits for it: that saves a wake-up.
-pub(super) fn send(socket: Socket, to: &Connection, payload: &[u8]) -> Result<UdpSocket, Verdict> {
-    socket.connect(&to.target.into()).map_err(|error| immediate(to, &error))?;
+pub(super) fn send(socket: Socket, to: Contact<'_>, payload: &[u8]) -> Result<UdpSocket, Verdict> {
+    socket.connect(&to.target.into()).map_err(|error| immediate(to.target, &error))?;
     socket.send(payload).map_err(|error| match kind(&error) {
         ReasonKind::Read => {
             let text = format_args!("write: {}", text(&error));
             Verdict::Fail(reason(ReasonKind::Write, text))
         }
-        _ => Verdict::Fail(late(to, &error)),
+        _ => Verdict::Fail(late(to.target, &error)),
     })?;
-    UdpSocket::from_std(socket.into()).map_err(|error| local("cannot watch the socket for", to, &error))
+    UdpSocket::from_std(socket.into()).map_err(|error| local("cannot watch the socket for", to.target, &error))
 }
 
 /// The next datagram, or error, of a connected socket.

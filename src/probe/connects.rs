@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 
 use socket2::Socket;
 
 use crate::check::io::{ProbeId, Verdict};
-use crate::model::checker::Connection;
-use crate::probe::connect;
+use crate::probe::connect::{self, Contact};
 use crate::sys::connecting::{Connecting, State, look};
 use crate::time::{Duration, Instant};
 
@@ -34,7 +34,8 @@ pub struct Connects {
 #[derive(Debug)]
 struct Attempt {
     socket: Socket,
-    to: Connection,
+    target: SocketAddr,
+    timeout: Duration,
     until: Instant,
 }
 
@@ -52,11 +53,12 @@ impl Connects {
     }
 
     /// Begins to connect.
-    pub fn start(&mut self, id: ProbeId, to: &Connection, now: Instant) {
+    pub fn start(&mut self, id: ProbeId, to: Contact<'_>, now: Instant) {
+        let timeout = to.connection.timeout;
         match connect::begin(to) {
             Err(verdict) => self.verdicts.push_back((id, verdict)),
             Ok(socket) => {
-                self.attempts.insert(id, Attempt { socket, to: to.clone(), until: now + to.timeout });
+                self.attempts.insert(id, Attempt { socket, target: to.target, timeout, until: now + timeout });
                 self.fresh.push(id);
                 self.look_at.get_or_insert(now + LOOK);
             }
@@ -84,7 +86,7 @@ impl Connects {
             && at <= now
         {
             if let Some(attempt) = self.take(id) {
-                self.verdicts.push_back((id, Verdict::Fail(connect::not_connected(&attempt.to))));
+                self.verdicts.push_back((id, Verdict::Fail(connect::not_connected(attempt.target, attempt.timeout))));
             }
         }
     }
@@ -125,7 +127,7 @@ impl Connects {
         match self.watch.watch(&attempt.socket, id.0) {
             Ok(()) => _ = self.ends.insert((attempt.until, id)),
             Err(error) => {
-                let verdict = connect::local("cannot watch the socket for", &attempt.to, &error);
+                let verdict = connect::local("cannot watch the socket for", attempt.target, &error);
                 self.attempts.remove(&id);
                 self.verdicts.push_back((id, verdict));
             }
@@ -142,7 +144,7 @@ impl Connects {
             Ok(Some(error)) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 Verdict::Pass
             }
-            Ok(Some(error)) | Err(error) => Verdict::Fail(connect::late(&attempt.to, &error)),
+            Ok(Some(error)) | Err(error) => Verdict::Fail(connect::late(attempt.target, &error)),
         };
         self.verdicts.push_back((id, verdict));
     }
@@ -160,12 +162,14 @@ mod tests {
 
     use super::*;
     use crate::check::io::ReasonKind;
+    use crate::model::checker::Connection;
 
     const NOW: Instant = Instant::from_nanos(1_000_000_000);
 
-    fn to(target: SocketAddr) -> Connection {
-        let timeout = Duration::from_secs(3);
-        Connection { target, bind_address: None, bind_port: None, bind_interface: None, timeout, mark: 0 }
+    const CONNECTION: Connection = Connection::within(Duration::from_secs(3));
+
+    fn to(target: SocketAddr) -> Contact<'static> {
+        Contact { target, connection: &CONNECTION }
     }
 
     fn listener() -> TcpListener {
@@ -209,9 +213,9 @@ mod tests {
         let server = listener();
         let mut connects = Connects::new().unwrap();
         let target = to(server.local_addr().unwrap());
-        connects.start(ProbeId(1), &target, NOW);
-        connects.start(ProbeId(2), &to(closed()), NOW);
-        connects.start(ProbeId(3), &target, NOW);
+        connects.start(ProbeId(1), target, NOW);
+        connects.start(ProbeId(2), to(closed()), NOW);
+        connects.start(ProbeId(3), target, NOW);
         connects.cancel(ProbeId(3));
         connects.tick(connects.deadline().unwrap());
         let mut found = all(&mut connects);
@@ -228,7 +232,7 @@ mod tests {
     async fn a_server_that_resets_what_it_has_accepted_is_there() {
         let server = listener();
         let mut connects = Connects::new().unwrap();
-        connects.start(ProbeId(1), &to(server.local_addr().unwrap()), NOW);
+        connects.start(ProbeId(1), to(server.local_addr().unwrap()), NOW);
         let accepted = Socket::from(server.accept().unwrap().0);
         accepted.set_linger(Some(Duration::ZERO)).unwrap();
         drop(accepted);
@@ -241,7 +245,7 @@ mod tests {
         let (server, _queued, address) = full();
         let mut connects = Connects::new().unwrap();
         for id in 1..=3 {
-            connects.start(ProbeId(id), &to(address), NOW);
+            connects.start(ProbeId(id), to(address), NOW);
         }
         connects.tick(NOW + LOOK);
         connects.cancel(ProbeId(2));
@@ -258,7 +262,7 @@ mod tests {
     async fn one_that_takes_its_time_is_heard_of_when_it_comes() {
         let (server, mut queued, address) = full();
         let mut connects = Connects::new().unwrap();
-        connects.start(ProbeId(1), &to(address), NOW);
+        connects.start(ProbeId(1), to(address), NOW);
         connects.tick(NOW + LOOK);
         assert_eq!(all(&mut connects), []);
         // There is room now: the kernel asks again after a second.

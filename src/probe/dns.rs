@@ -3,6 +3,8 @@
 //! Only the twelve bytes of the header are looked at: what records come back is not this check's business, so an answer
 //! may be cut short, or be longer than what is read of it.
 
+use std::net::SocketAddr;
+
 use socket2::{Protocol, Type};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -21,8 +23,8 @@ const MAX_LABEL: usize = 63;
 const MAX_NAME: usize = 255;
 
 /// Asks a name server; `id` should be hard to guess.
-pub async fn probe(dns: &Dns, id: u16) -> Verdict {
-    let to = &dns.connection;
+pub async fn probe(dns: &Dns, server: SocketAddr, id: u16) -> Verdict {
+    let to = dns.connection.contact(server);
     let Some(query) = query(id, dns) else {
         return Verdict::Local(reason(ReasonKind::Local, format_args!("'{}' cannot be asked for", dns.name)));
     };
@@ -30,7 +32,7 @@ pub async fn probe(dns: &Dns, id: u16) -> Verdict {
         Ok(socket) => socket,
         Err(verdict) => return verdict,
     };
-    match timeout(to.timeout, answer(&socket, id)).await {
+    match timeout(to.connection.timeout, answer(&socket, id)).await {
         Err(_) => Verdict::Fail(reason(ReasonKind::Timeout, "no answer in time")),
         Ok(ended) => super::verdict(ended),
     }
@@ -92,14 +94,7 @@ mod tests {
     use crate::time::Duration;
 
     fn dns(record_type: u16, name: &str) -> Dns {
-        let connection = Connection {
-            target: "127.0.0.1:53".parse().unwrap(),
-            bind_address: None,
-            bind_port: None,
-            bind_interface: None,
-            timeout: Duration::from_secs(1),
-            mark: 0,
-        };
+        let connection = Connection::within(Duration::from_secs(1));
         Dns { connection, record_type, name: name.into() }
     }
 

@@ -5,6 +5,7 @@ pub mod answer;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 
@@ -21,47 +22,48 @@ use crate::time::Duration;
 use answer::{Body, Header, Reader, Receiver};
 
 /// Asks for one url.
-pub async fn probe(http: &Http, url: usize, environment: &Environment) -> Verdict {
-    ask(http, url, environment).await.map_or_else(|verdict| verdict, |()| Verdict::Pass)
+pub async fn probe(http: &Http, server: SocketAddr, url: usize, environment: &Environment) -> Verdict {
+    ask(http, server, url, environment).await.map_or_else(|verdict| verdict, |()| Verdict::Pass)
 }
 
-async fn ask(http: &Http, url: usize, environment: &Environment) -> Result<(), Verdict> {
+async fn ask(http: &Http, server: SocketAddr, url: usize, environment: &Environment) -> Result<(), Verdict> {
     let no_url = || Verdict::Local(reason(ReasonKind::Local, "no such url"));
     let url = http.urls.get(url).ok_or_else(no_url)?;
     let mut judge = Judge::new(url, environment).map_err(Verdict::Local)?;
-    fetch(http, url, || environment.tls(), &mut judge).await?;
+    fetch(http, server, url, || environment.tls(), &mut judge).await?;
     judge.finish().map_err(Verdict::Fail)
 }
 
-/// Connects, asks, and hands the answer on.
+/// Connects, asks, and hands the answer on. The server is asked at `server` where nothing else is said.
 pub async fn fetch<'a, R: Receiver>(
     http: &Http,
+    server: SocketAddr,
     url: &Url,
     client: impl FnOnce() -> Result<&'a tls::Client, Verdict>,
-    to: &mut R,
+    receiver: &mut R,
 ) -> Result<(), Verdict> {
-    let connection = &http.connection;
-    let deadline = Instant::now() + connection.timeout;
+    let to = http.connection.contact(server);
+    let wait = http.connection.timeout;
+    let deadline = Instant::now() + wait;
     let decode_chunks = http.version == HttpVersion::V11;
-    let request = request(http, url);
-    let talk = Talk { request: &request, timeout: connection.timeout, tls: http.tls, decode_chunks };
-    let mut stream = connect::tcp(connection, deadline).await?;
+    let request = request(http, to.target, url);
+    let talk = Talk { request: &request, timeout: wait, tls: http.tls, decode_chunks };
+    let mut stream = connect::tcp(to, deadline).await?;
     if !http.tls {
-        return exchange(&mut stream, &talk, to).await.map_err(Verdict::Fail);
+        return exchange(&mut stream, &talk, receiver).await.map_err(Verdict::Fail);
     }
-    let agreed = client()?.connect(stream, url.sni.as_deref(), connection.target.ip(), deadline).await;
+    let agreed = client()?.connect(stream, url.sni.as_deref(), to.target.ip(), deadline).await;
     let mut stream = agreed.map_err(Verdict::Fail)?;
-    let ended = exchange(&mut stream, &talk, to).await;
+    let ended = exchange(&mut stream, &talk, receiver).await;
     if url.tls_compliant {
         // The verdict stands, whether the server hears our last word or not.
-        let _ = timeout(connection.timeout, stream.shutdown()).await;
+        let _ = timeout(wait, stream.shutdown()).await;
     }
     ended.map_err(Verdict::Fail)
 }
 
 /// The request, byte for byte as keepalived's.
-pub fn request(http: &Http, url: &Url) -> Vec<u8> {
-    let to = http.connection.target;
+pub fn request(http: &Http, target: SocketAddr, url: &Url) -> Vec<u8> {
     let mut text = Vec::with_capacity(128);
     let mut put = |part: &str| text.extend_from_slice(part.as_bytes());
     put("GET ");
@@ -74,8 +76,7 @@ pub fn request(http: &Http, url: &Url) -> Vec<u8> {
     put("Host: ");
     match &url.virtualhost {
         Some(name) => put(name),
-        // Without a scope, which means nothing to others.
-        None => put(&std::net::SocketAddr::new(to.ip(), to.port()).to_string()),
+        None => put(&target.to_string()),
     }
     put("\r\n\r\n");
     text

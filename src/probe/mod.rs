@@ -19,6 +19,7 @@ pub mod udp;
 
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,7 +44,7 @@ impl Environment {
     /// Of the checkers of a configuration.
     pub fn new(lvs: &Lvs) -> (Self, Vec<String>) {
         let servers = lvs.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
-        Self::of(servers.flat_map(|rs| &rs.checkers).map(AsRef::as_ref), &lvs.ssl)
+        Self::of(servers.flat_map(|rs| rs.checkers.iter()).map(AsRef::as_ref), &lvs.ssl)
     }
 
     /// Makes what these checkers need before the first probe. Also gives what is wrong with it, for the log; a probe
@@ -77,19 +78,19 @@ impl Environment {
     }
 }
 
-/// Asks a real server once. `url` is the place of the url in HTTP_GET and SSL_GET. Dropping the future ends the
+/// Asks a real server once; it is asked at `server` where its checker does not say otherwise. `url` is the place of the url in HTTP_GET and SSL_GET. Dropping the future ends the
 /// conversation.
 ///
 /// MISC_CHECK, FILE_CHECK and BFD_CHECK are no conversations: their verdicts come from scripts and events.
-pub async fn run(checker: Arc<Checker>, url: usize, environment: Arc<Environment>) -> Verdict {
+pub async fn run(checker: Arc<Checker>, server: SocketAddr, url: usize, environment: Arc<Environment>) -> Verdict {
     match &checker.probe {
-        Probe::Tcp(connection) => tcp::probe(connection).await,
+        Probe::Tcp(connection) => tcp::probe(connection.contact(server)).await,
         // Boxed, so that the many tasks of the smaller ones stay small.
-        Probe::Http(http) => Box::pin(http::probe(http, url, &environment)).await,
-        Probe::Smtp(smtp) => smtp::probe(smtp).await,
-        Probe::Dns(dns) => dns::probe(dns, environment.random()).await,
-        Probe::Udp(udp) => udp::probe(udp).await,
-        Probe::Ping(to) => ping::probe(to, environment.count() as u16, environment.random()).await,
+        Probe::Http(http) => Box::pin(http::probe(http, server, url, &environment)).await,
+        Probe::Smtp(smtp) => smtp::probe(smtp, server).await,
+        Probe::Dns(dns) => dns::probe(dns, server, environment.random()).await,
+        Probe::Udp(udp) => udp::probe(udp, server).await,
+        Probe::Ping(to) => ping::probe(to.contact(server), environment.count() as u16, environment.random()).await,
         Probe::Misc(_) | Probe::File(_) | Probe::Bfd(_) => {
             Verdict::Local(reason(ReasonKind::Local, "nothing to ask over the network"))
         }

@@ -1,6 +1,6 @@
 //! PING_CHECK: one echo request over an ICMP datagram socket, else a raw one (`lvs.md` §5.9).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use pnet::util::checksum;
 use socket2::{Protocol, Type};
@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use crate::check::io::{Reason, ReasonKind, Verdict};
 use crate::model::checker::Connection;
-use crate::probe::{connect, reason};
+use crate::probe::connect::{self, Contact};
+use crate::probe::reason;
 
 const HEADER_LEN: usize = 8;
 const DATA_LEN: usize = 128;
@@ -30,13 +31,13 @@ pub struct Echo {
 }
 
 /// Sends an echo request and waits for its reply. `id` serves where the kernel does not choose one.
-pub async fn probe(to: &Connection, sequence: u16, id: u16) -> Verdict {
+pub async fn probe(to: Contact<'_>, sequence: u16, id: u16) -> Verdict {
     let is_v6 = to.target.is_ipv6();
     let protocol = Some(if is_v6 { Protocol::ICMPV6 } else { Protocol::ICMPV4 });
     let mut echo = Echo { is_v6, id: None, sequence };
     // A port means nothing here, and would be taken for the identifier.
-    let target = std::net::SocketAddr::new(to.target.ip(), 0);
-    let to = &Connection { target, bind_port: None, ..to.clone() };
+    let target = SocketAddr::new(to.target.ip(), 0);
+    let to = Contact { target, connection: &Connection { bind_port: None, ..to.connection.clone() } };
     let mut socket = connect::open(to, Type::DGRAM, protocol);
     if socket.is_err() {
         // Our group is not in net.ipv4.ping_group_range, or the kernel has no such sockets.
@@ -49,7 +50,7 @@ pub async fn probe(to: &Connection, sequence: u16, id: u16) -> Verdict {
         Ok(socket) => socket,
         Err(verdict) => return verdict,
     };
-    match timeout(to.timeout, reply(&socket, echo, to.target.ip())).await {
+    match timeout(to.connection.timeout, reply(&socket, echo, to.target.ip())).await {
         Err(_) => Verdict::Fail(reason(ReasonKind::Timeout, "no reply in time")),
         Ok(ended) => super::verdict(ended),
     }

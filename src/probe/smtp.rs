@@ -1,5 +1,7 @@
 //! SMTP_CHECK: greeting, HELO, QUIT (`lvs.md` §5.5).
 
+use std::net::SocketAddr;
+
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -9,11 +11,11 @@ use crate::probe::{connect, reason, verdict};
 use crate::time::Duration;
 
 /// Asks a mail server whether it would take mail.
-pub async fn probe(smtp: &Smtp) -> Verdict {
-    let to = &smtp.connection;
-    match connect::tcp(to, Instant::now() + to.timeout).await {
+pub async fn probe(smtp: &Smtp, server: SocketAddr) -> Verdict {
+    let timeout = smtp.connection.timeout;
+    match connect::tcp(smtp.connection.contact(server), Instant::now() + timeout).await {
         Err(verdict) => verdict,
-        Ok(mut server) => verdict(dialogue(&mut server, &smtp.helo_name, to.timeout).await),
+        Ok(mut server) => verdict(dialogue(&mut server, &smtp.helo_name, timeout).await),
     }
 }
 

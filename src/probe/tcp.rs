@@ -3,17 +3,17 @@
 use tokio::time::sleep;
 
 use crate::check::io::{ProbeId, Reason, ReasonKind, Verdict};
-use crate::model::checker::Connection;
+use crate::probe::connect::Contact;
 use crate::probe::connects::Connects;
 use crate::probe::reason;
 use crate::sys::clock;
 
 /// Whether a connection comes about: one of [`Connects`] by itself.
-pub async fn probe(to: &Connection) -> Verdict {
+pub async fn probe(to: Contact<'_>) -> Verdict {
     alone(to).await.unwrap_or_else(|error| Verdict::Local(local(&error)))
 }
 
-async fn alone(to: &Connection) -> std::io::Result<Verdict> {
+async fn alone(to: Contact<'_>) -> std::io::Result<Verdict> {
     let mut connects = Connects::new()?;
     connects.start(ProbeId(0), to, clock::now());
     loop {
@@ -21,7 +21,7 @@ async fn alone(to: &Connection) -> std::io::Result<Verdict> {
         if let Some((_, verdict)) = connects.next_verdict() {
             return Ok(verdict);
         }
-        let pause = connects.deadline().map_or(to.timeout, |at| at.since(clock::now()));
+        let pause = connects.deadline().map_or(to.connection.timeout, |at| at.since(clock::now()));
         tokio::select! {
             () = connects.ready() => {}
             () = sleep(pause) => {}

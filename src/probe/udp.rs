@@ -1,5 +1,7 @@
 //! UDP_CHECK: one datagram; silence is well unless a reply is required (`lvs.md` §5.8).
 
+use std::net::SocketAddr;
+
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -10,11 +12,12 @@ use crate::model::checker::Udp;
 use crate::probe::{connect, reason};
 
 /// Sends a datagram and looks at what comes back: nothing, a reply, or an ICMP error.
-pub async fn probe(udp: &Udp) -> Verdict {
-    let to = &udp.connection;
+pub async fn probe(udp: &Udp, server: SocketAddr) -> Verdict {
+    let to = udp.connection.contact(server);
     let prepare = |socket: &Socket| hear_of_errors(socket, to.target.is_ipv4());
     let socket = connect::open(to, Type::DGRAM, Some(Protocol::UDP)).and_then(|socket| {
-        prepare(&socket).map_err(|error| connect::local("cannot hear of ICMP errors from", to, &error.into()))?;
+        prepare(&socket)
+            .map_err(|error| connect::local("cannot hear of ICMP errors from", to.target, &error.into()))?;
         connect::send(socket, to, &udp.payload)
     });
     let socket = match socket {
@@ -23,7 +26,7 @@ pub async fn probe(udp: &Udp) -> Verdict {
         Err(Verdict::Local(reason)) => return Verdict::Fail(reason),
         Err(verdict) => return verdict,
     };
-    match timeout(to.timeout, reply(&socket, udp)).await {
+    match timeout(to.connection.timeout, reply(&socket, udp)).await {
         Err(_) if udp.require_reply => Verdict::Fail(reason(ReasonKind::Timeout, "no reply in time")),
         Err(_) => Verdict::Pass,
         Ok(ended) => super::verdict(ended),
@@ -81,14 +84,7 @@ mod tests {
     use crate::time::Duration;
 
     fn udp(reply: &[(u8, u8)], reply_length: std::ops::RangeInclusive<u16>) -> Udp {
-        let connection = Connection {
-            target: "127.0.0.1:9".parse().unwrap(),
-            bind_address: None,
-            bind_port: None,
-            bind_interface: None,
-            timeout: Duration::from_secs(1),
-            mark: 0,
-        };
+        let connection = Connection::within(Duration::from_secs(1));
         Udp { connection, payload: [1].into(), require_reply: true, reply: reply.into(), reply_length }
     }
 

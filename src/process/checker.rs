@@ -21,9 +21,9 @@ use crate::addr::{Cidr, IfIndex};
 use crate::check::Node;
 use crate::check::io::{Action, Input, ProbeId};
 use crate::ipvs::Table;
-use crate::model::Config;
 use crate::model::checker::Probe;
 use crate::model::lvs::{CheckerId, Lvs};
+use crate::model::{Checker, Config, RealServer};
 use crate::process::child::{self, Child};
 use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
@@ -391,10 +391,10 @@ impl Process {
     }
 
     fn start_probe(&mut self, id: ProbeId, checker: CheckerId, url: usize) {
-        let Some(checker) = find(&self.config.lvs, checker) else { return };
+        let Some((server, checker)) = find(&self.config.lvs, checker) else { return };
         match &checker.probe {
             Probe::Misc(misc) => self.scripts.check(id, misc, clock::now()),
-            _ => self.probes.start(id, checker, url, clock::now()),
+            _ => self.probes.start(id, checker, server.asked_at(), url, clock::now()),
         }
     }
 
@@ -443,9 +443,9 @@ impl Process {
     }
 }
 
-fn find(lvs: &Lvs, id: CheckerId) -> Option<&Arc<crate::model::Checker>> {
+fn find(lvs: &Lvs, id: CheckerId) -> Option<(&RealServer, &Arc<Checker>)> {
     let server = lvs.virtual_servers.get(id.real_server.virtual_server.0)?.real_servers.get(id.real_server.index)?;
-    server.checkers.get(id.index)
+    Some((server, server.checkers.get(id.index)?))
 }
 
 fn wants_addresses(lvs: &Lvs, options: &Options) -> bool {

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -40,8 +41,9 @@ fn main() {
     println!("{servers} servers, each asked once a second for {secs} s");
     floor(tcp);
     let time = Duration::from_secs(secs.into());
-    measure("TCP_CHECK", servers, time, |address| Probe::Tcp(connection(SocketAddr::new(address.into(), tcp))));
-    measure("HTTP_GET", servers, time, |address| get(SocketAddr::new(address.into(), http)));
+    let connection = Connection::within(Duration::from_secs(5));
+    measure("TCP_CHECK", (servers, tcp), time, Probe::Tcp(connection.clone()));
+    measure("HTTP_GET", (servers, http), time, get(connection));
     drop(child.stdin.take());
     child.wait().unwrap();
 }
@@ -73,12 +75,7 @@ fn floor(port: u16) {
     println!("connect and close, no more: {:.1} µs of processor time", micros(cpu() - before, TIMES as usize));
 }
 
-fn connection(target: SocketAddr) -> Connection {
-    let timeout = Duration::from_secs(5);
-    Connection { target, bind_address: None, bind_port: None, bind_interface: None, timeout, mark: 0 }
-}
-
-fn get(target: SocketAddr) -> Probe {
+fn get(connection: Connection) -> Probe {
     let url = Url {
         path: "/".into(),
         virtualhost: None,
@@ -88,25 +85,24 @@ fn get(target: SocketAddr) -> Probe {
         regex: None,
         tls_compliant: false,
     };
-    let connection = connection(target);
     Probe::Http(Http { connection, tls: false, version: HttpVersion::V10, fast_recovery: false, urls: vec![url] })
 }
 
-fn measure(name: &str, servers: u32, time: Duration, probe: impl Fn(Ipv4Addr) -> Probe) {
+fn measure(name: &str, (servers, port): (u32, u16), time: Duration, probe: Probe) {
     let schedule =
         Schedule { delay_loop: DELAY_LOOP, retry: 0, delay_before_retry: DELAY_LOOP, warmup: Duration::ZERO };
-    let first = u32::from(Ipv4Addr::LOCALHOST);
-    let checkers: Vec<Arc<Checker>> = (0..servers)
-        .map(|i| Checker { probe: probe((first + i).into()), schedule, alpha: false, log_all_failures: false }.into())
-        .collect();
-    let environment = Arc::new(Environment::of(checkers.iter().map(AsRef::as_ref), &Ssl::default()).0);
+    let first_address = u32::from(Ipv4Addr::LOCALHOST);
+    let checker = Arc::new(Checker { probe, schedule, alpha: false, log_all_failures: false });
+    let environment = Arc::new(Environment::of([&*checker].into_iter(), &Ssl::default()).0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let before = cpu();
     let mut late: Vec<Duration> = runtime.block_on(async {
         let (mut tasks, begin) = (JoinSet::new(), Then::now());
-        for (i, checker) in checkers.into_iter().enumerate() {
-            let (environment, first) = (environment.clone(), begin + DELAY_LOOP * i as u32 / servers);
-            tasks.spawn(follow(checker, environment, first, begin + time));
+        for i in 0..servers {
+            let server = SocketAddr::new(Ipv4Addr::from(first_address + i).into(), port);
+            let (checker, environment) = (checker.clone(), environment.clone());
+            let from = begin + DELAY_LOOP * i / servers;
+            tasks.spawn(follow(checker, server, environment, from..begin + time));
         }
         tasks.join_all().await.concat()
     });
@@ -124,12 +120,17 @@ fn measure(name: &str, servers: u32, time: Duration, probe: impl Fn(Ipv4Addr) ->
 }
 
 /// Asks one server until the end; gives how late each probe began.
-async fn follow(checker: Arc<Checker>, environment: Arc<Environment>, first: Then, end: Then) -> Vec<Duration> {
-    let (mut next, mut late) = (first, Vec::new());
-    while next < end {
+async fn follow(
+    checker: Arc<Checker>,
+    server: SocketAddr,
+    environment: Arc<Environment>,
+    time: Range<Then>,
+) -> Vec<Duration> {
+    let (mut next, mut late) = (time.start, Vec::new());
+    while next < time.end {
         sleep_until(next).await;
         late.push(next.elapsed());
-        let verdict = probe::run(checker.clone(), 0, environment.clone()).await;
+        let verdict = probe::run(checker.clone(), server, 0, environment.clone()).await;
         assert_eq!(verdict, Verdict::Pass);
         next = Then::now() + DELAY_LOOP;
     }

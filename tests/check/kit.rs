@@ -78,7 +78,8 @@ pub(crate) fn rs(address: &str) -> RealServer {
         smtp_alert: true,
         virtualhost: None,
         snmp_name: None,
-        checkers: Vec::new(),
+        check_port: at.port(),
+        checkers: Arc::default(),
     }
 }
 
@@ -101,7 +102,7 @@ pub(crate) trait Checked {
 
 impl Checked for RealServer {
     fn checked(mut self, checker: Checker) -> Self {
-        self.checkers.push(Arc::new(checker));
+        self.checkers = self.checkers.iter().cloned().chain([checker.into()]).collect();
         self
     }
 }
@@ -113,14 +114,8 @@ pub(crate) fn checker(probe: Probe) -> Checker {
 }
 
 pub(crate) fn connection(to: &str) -> Connection {
-    Connection {
-        target: to.parse().unwrap(),
-        bind_address: None,
-        bind_port: None,
-        bind_interface: None,
-        timeout: secs(5),
-        mark: 0,
-    }
+    let to: SocketAddr = to.parse().unwrap();
+    Connection { connect_ip: Some(to.ip()), connect_port: Some(to.port()), ..Connection::within(secs(5)) }
 }
 
 pub(crate) fn tcp() -> Checker {

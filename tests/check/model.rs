@@ -323,7 +323,7 @@ fn draw_vs(identity: usize, rng: &mut Rng) -> VirtualServer {
     if rng.chance(50) {
         let address = rng.range(4, 9);
         vs.sorry_server = Some(Arc::new(draw_rs(address, rng).with(|rs| {
-            rs.checkers.clear();
+            rs.checkers = Arc::default();
             rs.weight = 1;
         })));
     }
@@ -350,7 +350,7 @@ fn draw_rs(address: u64, rng: &mut Rng) -> RealServer {
     server.weight = rng.pick(&[0, 1, 1, 1, 2, 10]);
     server.inhibit_on_failure = rng.chance(30);
     for _ in 0..rng.range(0, 3) {
-        server.checkers.push(Arc::new(draw_checker(rng)));
+        server = server.checked(draw_checker(rng));
     }
     server
 }
@@ -395,8 +395,11 @@ fn mutate(old: &Lvs, rng: &mut Rng) -> Lvs {
             let rs = Arc::make_mut(&mut vs.real_servers[server]);
             rs.inhibit_on_failure = !rs.inhibit_on_failure;
         }
-        6 => Arc::make_mut(&mut vs.real_servers[server]).checkers.push(Arc::new(draw_checker(rng))),
-        7 => Arc::make_mut(&mut vs.real_servers[server]).checkers.truncate(1),
+        6 => vs.real_servers[server] = RealServer::clone(&vs.real_servers[server]).checked(draw_checker(rng)).into(),
+        7 => {
+            let rs = Arc::make_mut(&mut vs.real_servers[server]);
+            rs.checkers = rs.checkers.iter().take(1).cloned().collect();
+        }
         8 if !vs.group.is_empty() => vs.group = draw_group(rng),
         _ => (vs.quorum, vs.hysteresis) = (rng.range(1, 3) as u32, 0),
     }

@@ -434,7 +434,7 @@ fn filed(servers: usize, with_file: bool) -> Lvs {
         lvs.track_files = if with_file { vec![track_file("other"), track_file("load")] } else { Vec::new() };
         for vs in &mut lvs.virtual_servers {
             for rs in &mut Arc::make_mut(vs).real_servers {
-                for checker in &mut Arc::make_mut(rs).checkers {
+                for checker in Arc::make_mut(&mut Arc::make_mut(rs).checkers) {
                     if let Probe::File(check) = &mut Arc::make_mut(checker).probe {
                         check.file = 1;
                     }

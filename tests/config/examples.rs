@@ -53,7 +53,7 @@ fn the_tutorials_directors_balance_over_two_servers() {
         assert_eq!(service.real_servers.len(), 2);
         for server in &service.real_servers {
             assert_eq!(server.forwarding, method);
-            let [checker] = server.checkers.as_slice() else { panic!("{name}") };
+            let [checker] = &*server.checkers else { panic!("{name}") };
             let schedule = checker.schedule;
             assert_eq!((schedule.retry, schedule.delay_before_retry), (3, Duration::from_secs(2)));
             assert_eq!(schedule.delay_loop, Duration::from_secs(6));
@@ -62,7 +62,10 @@ fn the_tutorials_directors_balance_over_two_servers() {
                 Probe::Http(http) => &http.connection,
                 other => panic!("{other:?}"),
             };
-            assert_eq!((connection.target.ip(), connection.target.port()), (server.address, server.port));
+            assert_eq!(
+                (connection.target(server.asked_at()).ip(), connection.target(server.asked_at()).port()),
+                (server.address, server.port)
+            );
             assert_eq!(connection.timeout, Duration::from_secs(3));
         }
     }
@@ -77,7 +80,7 @@ fn the_other_examples_have_what_they_are_about() {
         let mut kinds: Vec<String> = services(&examples[name])
             .iter()
             .flat_map(|service| &service.real_servers)
-            .flat_map(|server| &server.checkers)
+            .flat_map(|server| server.checkers.iter())
             .map(|checker| format!("{:?}", checker.probe).split('(').next().unwrap_or_default().to_owned())
             .collect();
         kinds.sort();

@@ -64,12 +64,17 @@ fn first_checker(loaded: &Loaded) -> &Checker {
     checker
 }
 
-fn target(checker: &Checker) -> SocketAddr {
+fn target(server: &RealServer, checker: &Checker) -> SocketAddr {
     match &checker.probe {
-        Probe::Tcp(connection) | Probe::Ping(connection) => connection.target,
-        Probe::Smtp(smtp) => smtp.connection.target,
+        Probe::Tcp(connection) | Probe::Ping(connection) => connection.target(server.asked_at()),
+        Probe::Smtp(smtp) => smtp.connection.target(server.asked_at()),
         other => panic!("{other:?}"),
     }
+}
+
+#[track_caller]
+fn first_target(loaded: &Loaded) -> SocketAddr {
+    target(first_server(loaded), first_checker(loaded))
 }
 
 fn http(loaded: &Loaded) -> &Http {
@@ -342,14 +347,13 @@ fn ports_follow_the_service_unless_they_are_translated() {
 #[test]
 fn a_server_without_a_port_is_probed_at_the_port_of_its_service() {
     let probed = |head: &str, base: &str, server: &str| {
-        target(first_checker(&service(head, base, &format!("real_server {server} {{\nTCP_CHECK {{\n}}\n}}")))).port()
+        first_target(&service(head, base, &format!("real_server {server} {{\nTCP_CHECK {{\n}}\n}}"))).port()
     };
     assert_eq!(probed(PLAIN, BASE, "192.0.2.2"), 80);
     assert_eq!(probed(PLAIN, DIRECT, "192.0.2.2"), 80);
     assert_eq!(probed(PLAIN, BASE, "192.0.2.2 8080"), 8080);
-    let in_group = |entries: &str| {
-        target(first_checker(&group(entries, BASE, "real_server 192.0.2.2 {\nTCP_CHECK {\n}\n}"))).port()
-    };
+    let in_group =
+        |entries: &str| first_target(&group(entries, BASE, "real_server 192.0.2.2 {\nTCP_CHECK {\n}\n}")).port();
     assert_eq!(in_group("192.0.2.1 81\n192.0.2.3 81"), 81);
     assert_eq!(in_group("192.0.2.1 81\n192.0.2.3 82"), 0);
     let nowhere =
@@ -658,12 +662,13 @@ fn each_host_of_an_smtp_check_is_a_checker_and_what_is_around_them_only_where_it
     let address = |last, port| SocketAddr::new(IpAddr::from([192, 0, 2, last]), port);
     let hosts = "host {\nconnect_ip 192.0.2.8\nretry 9\nwarmup 4\n}\nhost {\nconnect_port 26\ndelay_loop 3\n}";
     let targets = |loaded: &Loaded| -> Vec<SocketAddr> {
-        first_server(loaded).checkers.iter().map(|checker| target(checker)).collect()
+        let server = first_server(loaded);
+        server.checkers.iter().map(|checker| target(server, checker)).collect()
     };
     let loaded = checker_with("SMTP_CHECK", &format!("{hosts}\nretry 4\nhelo_name lb"));
     says(&loaded, &[Code::DEPRECATED; 2], 0);
     assert_eq!(targets(&loaded), [address(8, 80), address(2, 26)]);
-    for checker in &first_server(&loaded).checkers {
+    for checker in first_server(&loaded).checkers.iter() {
         let secs = Duration::from_secs;
         let schedule = Schedule { delay_loop: secs(3), retry: 4, delay_before_retry: secs(1), warmup: secs(4) };
         assert_eq!(checker.schedule, schedule, "one schedule for all, of which the last line counts");

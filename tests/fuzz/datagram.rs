@@ -5,16 +5,7 @@ use keepalived_rs::model::checker::{Connection, Dns, Udp};
 use keepalived_rs::probe::ping::Echo;
 use keepalived_rs::probe::{dns, udp};
 
-fn connection() -> Connection {
-    Connection {
-        target: "127.0.0.1:53".parse().expect("an address"),
-        bind_address: None,
-        bind_port: None,
-        bind_interface: None,
-        timeout: std::time::Duration::from_secs(1),
-        mark: 0,
-    }
-}
+const CONNECTION: Connection = Connection::within(std::time::Duration::from_secs(1));
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [high, low, data @ ..] = data else { return };
@@ -28,7 +19,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         }
     }
     let wanted = Udp {
-        connection: connection(),
+        connection: CONNECTION,
         payload: [].into(),
         require_reply: true,
         reply: data.iter().map(|&byte| (byte, *low)).collect(),
@@ -36,7 +27,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     assert_eq!(udp::judge(&wanted, data).is_ok(), data.len() <= usize::from(*high));
     if let Ok(name) = std::str::from_utf8(data) {
-        let question = Dns { connection: connection(), record_type: id, name: name.into() };
+        let question = Dns { connection: CONNECTION, record_type: id, name: name.into() };
         if let Some(bytes) = dns::query(id, &question) {
             assert!(bytes.len() <= 12 + 255 + 4 && bytes.ends_with(&[*high, *low, 0, 1]));
         }

@@ -125,7 +125,8 @@ pub(crate) fn closed_port() -> SocketAddr {
 }
 
 pub(crate) fn to(target: SocketAddr) -> Connection {
-    Connection { target, bind_address: None, bind_port: None, bind_interface: None, timeout: PATIENT, mark: 0 }
+    let (connect_ip, connect_port) = (Some(target.ip()), Some(target.port()));
+    Connection { connect_ip, connect_port, ..Connection::within(PATIENT) }
 }
 
 /// The same, in a hurry.
@@ -183,7 +184,8 @@ pub(crate) fn question(probe: Probe, ssl: &Ssl) -> impl Future<Output = Verdict>
     let checker = Arc::new(Checker { probe, schedule, alpha: false, log_all_failures: false });
     let (environment, complaints) = Environment::of([&*checker].into_iter(), ssl);
     assert_eq!(complaints, [""; 0]);
-    probe::run(checker, 0, Arc::new(environment))
+    // Each connection says itself whom it asks.
+    probe::run(checker, closed_port(), 0, Arc::new(environment))
 }
 
 pub(crate) fn runtime() -> tokio::runtime::Runtime {

@@ -86,10 +86,8 @@ pub(super) struct Around<'a> {
     pub(super) timing: TimingDraft,
     /// `delay_loop` of the service.
     pub(super) misc_timeout: Duration,
-    /// Address of the server.
-    pub(super) address: IpAddr,
-    /// Port to ask where the checker names none.
-    pub(super) port: u16,
+    /// Where the server is asked unless the checker says otherwise.
+    pub(super) asked_at: SocketAddr,
     /// `virtualhost` of the server, else of the service.
     pub(super) virtualhost: Option<&'a Arc<str>>,
     /// `checker_log_all_failures`
@@ -219,13 +217,14 @@ impl Work<'_, '_> {
     /// Whom a checker asks; none where it could not reach it.
     fn connection(&mut self, draft: &CheckerDraft, timing: &TimingDraft) -> Option<Connection> {
         let said = &draft.connection;
-        let address = said.connect_ip.map_or(self.around.address, |address| address.value);
+        let connect_ip = said.connect_ip.map(|address| address.value);
+        let address = connect_ip.unwrap_or(self.around.asked_at.ip());
         let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
         if link_local && said.bind_if.is_none() {
             self.drop(draft, "asks a link-local address and has no bind_if", "add bind_if INTERFACE");
             return None;
         }
-        let port = said.connect_port.unwrap_or(self.around.port);
+        let port = said.connect_port.unwrap_or(self.around.asked_at.port());
         if port == 0 && draft.kind.value != "PING_CHECK" {
             let message = format!("virtual_server {}: {} asks port 0", self.around.service, draft.kind.value);
             self.diagnostics
@@ -233,7 +232,8 @@ impl Work<'_, '_> {
                 .help("neither the server nor its service has a port: add connect_port");
         }
         Some(Connection {
-            target: SocketAddr::new(address, port),
+            connect_ip,
+            connect_port: said.connect_port,
             bind_address: said.bindto.map(|address| address.value),
             bind_port: said.bind_port,
             bind_interface: said.bind_if,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::checkers::{self, Around, Targets};
@@ -32,6 +33,7 @@ pub(super) fn resolve(
     let groups = groups(draft, diagnostics);
     let mut known = BTreeMap::new();
     let mut ordinals: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut checkers = Arc::default();
     let mut services = Vec::with_capacity(draft.virtual_servers.len());
     for service in &draft.virtual_servers {
         let name = name(service);
@@ -48,7 +50,8 @@ pub(super) fn resolve(
             _ => None,
         };
         let virtualhost = service.virtualhost.as_deref().map(Arc::from);
-        let work = Service { global: &draft.global, service, name, group, virtualhost, targets, scripts, diagnostics };
+        let (global, checkers) = (&draft.global, &mut checkers);
+        let work = Service { global, service, name, group, virtualhost, targets, checkers, scripts, diagnostics };
         let Some(mut resolved) = work.resolve() else { continue };
         if let (Identity::Group { ordinal, .. }, ServiceKey::Group(name)) = (&mut resolved.identity, &service.key.value)
         {
@@ -108,6 +111,8 @@ struct Service<'a, 'm> {
     group: Option<&'a ServerGroupDraft>,
     virtualhost: Option<Arc<str>>,
     targets: &'a Targets<'a>,
+    /// Of the server before, which those of the next are mostly like.
+    checkers: &'a mut Arc<[Arc<Checker>]>,
     scripts: &'a mut Scripts<'m>,
     diagnostics: &'a mut Diagnostics,
 }
@@ -117,7 +122,7 @@ struct Parts {
     notify_up: Option<Arc<ScriptCommand>>,
     notify_down: Option<Arc<ScriptCommand>>,
     virtualhost: Option<Arc<str>>,
-    checkers: Vec<Arc<Checker>>,
+    checkers: Arc<[Arc<Checker>]>,
 }
 
 impl Service<'_, '_> {
@@ -210,18 +215,21 @@ impl Service<'_, '_> {
             service: &self.name,
             timing: server.timing.within(&outer),
             misc_timeout: outer.delay_loop.unwrap_or(DELAY_LOOP),
-            address: server.address.value,
-            port: self.probe_port(server),
+            asked_at: SocketAddr::new(server.address.value, self.check_port(server)),
             virtualhost: virtualhost.as_ref(),
             log_all_failures: self.global.lvs.log_all_failures,
         };
         let checkers = checkers::resolve(&server.checkers, &around, self.targets, self.scripts, self.diagnostics);
+        if **self.checkers != *checkers {
+            *self.checkers = checkers.into();
+        }
+        let checkers = Arc::clone(self.checkers);
         Parts { notify_up, notify_down, virtualhost, checkers }
     }
 
     /// The port that checkers ask where they name none: the server's own as written, else that of the service.
     // keepalived: takes the written one before it completes it, so a server without a port is asked at port 0.
-    fn probe_port(&self, server: &RealServerDraft) -> u16 {
+    fn check_port(&self, server: &RealServerDraft) -> u16 {
         match &self.service.key.value {
             _ if server.port != 0 => server.port,
             ServiceKey::Address(_, port) => *port,
@@ -384,6 +392,7 @@ impl Service<'_, '_> {
             smtp_alert: alert.unwrap_or(true),
             virtualhost: parts.virtualhost,
             snmp_name: server.snmp_name.as_deref().map(Arc::from),
+            check_port: self.check_port(server),
             checkers: parts.checkers,
         }
     }
@@ -401,7 +410,7 @@ impl Service<'_, '_> {
         let is_nat = self.method(draft) == Forwarding::Nat;
         let port = if is_nat { draft.port } else { self.port(draft) };
         self.judge_port(draft, port);
-        let parts = Parts { notify_up: None, notify_down: None, virtualhost: None, checkers: Vec::new() };
+        let parts = Parts { notify_up: None, notify_down: None, virtualhost: None, checkers: Arc::default() };
         let mut sorry = self.real_server(draft, port, parts);
         sorry.weight = 1;
         sorry.alpha = false;

@@ -24,15 +24,8 @@ fn url() -> Url {
     }
 }
 
-fn http(version: HttpVersion, target: &str, url: Url) -> Http {
-    let connection = Connection {
-        target: target.parse().unwrap(),
-        bind_address: None,
-        bind_port: None,
-        bind_interface: None,
-        timeout: 5 * SECOND,
-        mark: 0,
-    };
+fn http(version: HttpVersion, url: Url) -> Http {
+    let connection = Connection::within(5 * SECOND);
     Http { connection, tls: false, version, fast_recovery: false, urls: vec![url] }
 }
 
@@ -77,17 +70,17 @@ fn fail(kind: ReasonKind, detail: &str) -> Result<(), (ReasonKind, Arc<str>)> {
 
 #[test]
 fn requests_are_keepaliveds_to_the_byte() {
-    let text = |http: Http| String::from_utf8(request(&http, &http.urls[0])).unwrap();
+    let text = |http: Http, to: &str| String::from_utf8(request(&http, to.parse().unwrap(), &http.urls[0])).unwrap();
     assert_eq!(
-        text(http(HttpVersion::V10, "10.1.0.1:8002", Url { path: "/".into(), ..url() })),
+        text(http(HttpVersion::V10, Url { path: "/".into(), ..url() }), "10.1.0.1:8002"),
         "GET / HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: 10.1.0.1:8002\r\n\r\n"
     );
     assert_eq!(
-        text(http(HttpVersion::V11, "10.1.0.1:80", Url { virtualhost: Some("www.example.com".into()), ..url() })),
+        text(http(HttpVersion::V11, Url { virtualhost: Some("www.example.com".into()), ..url() }), "10.1.0.1:80"),
         "GET /x?y=%20z HTTP/1.1\r\nUser-Agent: KeepAliveClient\r\nConnection: close\r\nHost: www.example.com\r\n\r\n"
     );
     assert_eq!(
-        text(http(HttpVersion::V10Close, "[fd01::1]:8004", Url { path: "/".into(), ..url() })),
+        text(http(HttpVersion::V10Close, Url { path: "/".into(), ..url() }), "[fd01::1]:8004"),
         "GET / HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nConnection: close\r\nHost: [fd01::1]:8004\r\n\r\n"
     );
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -39,14 +40,14 @@ impl Probes {
         self.environment = prepare(lvs);
     }
 
-    pub(super) fn start(&mut self, id: ProbeId, checker: &Arc<Checker>, url: usize, now: Instant) {
+    pub(super) fn start(&mut self, id: ProbeId, checker: &Arc<Checker>, server: SocketAddr, url: usize, now: Instant) {
         if let Probe::Tcp(to) = &checker.probe {
-            return self.connects.start(id, to, now);
+            return self.connects.start(id, to.contact(server), now);
         }
         let checker = Arc::clone(checker);
         let environment = Arc::clone(&self.environment);
         let answer = Answer { id, verdict: None, sender: self.sender.clone() };
-        let task = tokio::spawn(async move { answer.send(probe::run(checker, url, environment).await) });
+        let task = tokio::spawn(async move { answer.send(probe::run(checker, server, url, environment).await) });
         self.running.insert(id, task.abort_handle());
     }
 
