@@ -22,11 +22,11 @@ pub(crate) struct Checker {
     pub(crate) contribution: i64,
     pub(crate) run: Run,
     /// HTTP: the url to ask next.
-    url: usize,
+    url: u32,
     /// HTTP: `url` is the one that failed; it must pass before the list starts again.
     url_failed: bool,
-    /// Why the last probe did not succeed; none after a success.
-    pub(crate) reason: Option<Reason>,
+    /// Why the last probe did not succeed; none after a success. Most have none, of very many: no space is kept for it.
+    pub(crate) reason: Option<Box<Reason>>,
     /// MISC: last exit status.
     pub(crate) last_status: Option<u8>,
     /// MISC: the weight that the script asks for, where it does.
@@ -104,7 +104,7 @@ impl Checker {
 
     /// HTTP: the url that failed and must pass before the list starts again.
     pub(crate) fn failed_url(&self) -> Option<usize> {
-        self.url_failed.then_some(self.url)
+        self.url_failed.then(|| self.url())
     }
 
     /// Remembers when it came up or went down, if that is now.
@@ -143,7 +143,7 @@ impl Checker {
 
     /// Which url the next probe is to ask for.
     pub(crate) fn url(&self) -> usize {
-        self.url
+        self.url as usize
     }
 
     /// Failures in a row so far, as long as it is up.
@@ -193,9 +193,9 @@ impl Checker {
 
     /// This machine could not ask: said once, and no verdict.
     fn local(&mut self, reason: Reason) -> Conclusion {
-        let is_new = self.reason.as_ref() != Some(&reason);
+        let is_new = self.reason.as_deref() != Some(&reason);
         let events = if is_new { vec![CheckerEvent::Local(reason.clone())] } else { Vec::new() };
-        self.reason = Some(reason);
+        self.reason = Some(reason.into());
         Conclusion { events, ..Self::nothing(self.schedule().delay_loop) }
     }
 
@@ -209,7 +209,7 @@ impl Checker {
         let config = Arc::clone(&self.config);
         if let Probe::Http(http) = &config.probe {
             if !self.is_up {
-                events.push(CheckerEvent::UrlPassed(self.url));
+                events.push(CheckerEvent::UrlPassed(self.url()));
             }
             if !self.next_url(http) {
                 // keepalived: until the whole list has passed once, one failure is enough
@@ -230,14 +230,14 @@ impl Checker {
     /// Goes on to the next url; true where the whole list has passed.
     fn next_url(&mut self, http: &Http) -> bool {
         let was_failed = std::mem::take(&mut self.url_failed);
-        let is_last = self.url + 1 >= http.urls.len();
+        let is_last = self.url() + 1 >= http.urls.len();
         // keepalived: once the url that failed passes, the list starts again before the server is up
         self.url = if was_failed || is_last { 0 } else { self.url + 1 };
         is_last && !was_failed
     }
 
     fn failed(&mut self, reason: Reason) -> Conclusion {
-        self.reason = Some(reason.clone());
+        self.reason = Some(reason.clone().into());
         let schedule = self.schedule();
         let is_down_already = self.has_run && !self.is_up;
         let logs = self.config.log_all_failures && self.is_up;

@@ -1,6 +1,7 @@
 //! What the kernel's IPVS table is to be: a plain function of configuration and health. Start, reload, failure,
 //! recovery, quorum, sorry server and inhibit differ in nothing but the health that goes in.
 
+use std::collections::btree_map::{self as map, BTreeMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::addr::Family;
@@ -100,7 +101,7 @@ const fn number(protocol: Protocol) -> u8 {
 
 /// What one of its services is to have for a virtual server.
 pub(crate) fn entry(vs: &VirtualServer, key: &ServiceKey, health: &Health) -> Entry {
-    let mut entry = Entry { service: service(vs, key.family()), dests: Default::default() };
+    let mut dests = BTreeMap::new();
     for (i, rs) in vs.real_servers.iter().enumerate() {
         let server = health.real_servers.get(i).copied().unwrap_or_default();
         let weight = match (server.alive && !health.sorry_serves, rs.inhibit_on_failure) {
@@ -108,23 +109,23 @@ pub(crate) fn entry(vs: &VirtualServer, key: &ServiceKey, health: &Health) -> En
             (false, true) => 0,
             (false, false) => continue,
         };
-        put(&mut entry, dest_key(vs, rs, key), dest(rs, weight));
+        put(dests.entry(dest_key(vs, rs, key)), dest(rs, weight));
     }
     if let Some(sorry) = &vs.sorry_server {
         let at = dest_key(vs, sorry, key);
         if health.sorry_serves {
-            entry.dests.insert(at, dest(sorry, sorry.weight));
+            dests.insert(at, dest(sorry, sorry.weight));
         } else if sorry.inhibit_on_failure && !vs.real_servers.iter().any(|rs| dest_key(vs, rs, key) == at) {
             // one that is a real server too has its place while it does not serve
-            put(&mut entry, at, dest(sorry, 0));
+            put(dests.entry(at), dest(sorry, 0));
         }
     }
-    entry
+    Entry { service: service(vs, key.family()), dests: dests.into_iter().collect() }
 }
 
 /// Adds a destination. Where two servers come to the same one, the one that serves decides.
-fn put(entry: &mut Entry, key: DestKey, dest: Dest) {
-    let place = entry.dests.entry(key).or_insert(dest);
+fn put(place: map::Entry<'_, DestKey, Dest>, dest: Dest) {
+    let place = place.or_insert(dest);
     if place.weight == 0 && dest.weight > 0 {
         *place = dest;
     }
@@ -132,9 +133,11 @@ fn put(entry: &mut Entry, key: DestKey, dest: Dest) {
 
 /// Puts what another virtual server wants of the same service into its entry; the settings of the first stay.
 pub(crate) fn merge(into: &mut Entry, other: Entry) {
+    let mut dests: BTreeMap<_, _> = std::mem::take(&mut into.dests).into_iter().collect();
     for (key, dest) in other.dests {
-        put(into, key, dest);
+        put(dests.entry(key), dest);
     }
+    into.dests = dests.into_iter().collect();
 }
 
 fn service(vs: &VirtualServer, family: Family) -> Service {

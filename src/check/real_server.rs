@@ -12,7 +12,7 @@ pub(crate) struct RealServer {
     pub(crate) config: Arc<model::RealServer>,
     /// It serves, or would if no sorry server did.
     pub(crate) alive: bool,
-    pub(crate) checkers: Vec<Checker>,
+    pub(crate) checkers: Box<[Checker]>,
 }
 
 impl RealServer {
@@ -40,7 +40,7 @@ impl RealServer {
             if let Some(file) = checker.file() {
                 let number = files.get(file.file).copied().unwrap_or(0);
                 let contribution = file_contribution(file, number);
-                checker.reason = contribution.is_none().then(|| file_reason(number));
+                checker.reason = contribution.is_none().then(|| file_reason(number).into());
                 checker.has_run = true;
                 checker.is_up = contribution.is_some();
                 checker.contribution = contribution.unwrap_or(0);

@@ -186,7 +186,7 @@ impl RealServer {
                 }
             });
         }
-        let mut rs = Self { config: Arc::clone(config), alive: was_alive, checkers };
+        let mut rs = Self { config: Arc::clone(config), alive: was_alive, checkers: checkers.into() };
         rs.read_files(files);
         if !was_alive {
             // keepalived: where something failed, one failure is enough for those that have not run

@@ -154,7 +154,7 @@ fn checker(checker: &Checker) -> CheckerView<'_> {
         failures_in_a_row: if checker.is_up && checker.has_run { checker.failures_in_a_row() } else { 0 },
         next,
         probing_since,
-        reason: checker.reason.as_ref(),
+        reason: checker.reason.as_deref(),
         failed_url: checker.failed_url(),
         last_status: checker.last_status,
         contribution: checker.contribution,

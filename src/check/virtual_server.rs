@@ -103,7 +103,7 @@ impl VirtualServer {
         if checker.contribution == contribution.unwrap_or(0) && was_up == contribution.is_some() {
             return Effect::default();
         }
-        checker.reason = contribution.is_none().then(|| file_reason(number));
+        checker.reason = contribution.is_none().then(|| file_reason(number).into());
         let fault = contribution.is_none();
         if !fault {
             checker.contribution = contribution.unwrap_or(0);
@@ -132,7 +132,7 @@ impl VirtualServer {
             return Effect::default();
         }
         let down = Reason { kind: ReasonKind::Bfd, detail: "session is down".into() };
-        checker.reason = (!up).then(|| down.clone());
+        checker.reason = (!up).then(|| down.clone().into());
         let event = if up { CheckerEvent::Up } else { CheckerEvent::Down { reason: down, first: !checker.has_run } };
         self.report_checker(at, event, out);
         self.verdict(at, up, no_checker_emails, out);
@@ -160,7 +160,7 @@ impl VirtualServer {
         let is_alive = self.real_servers.get(at.server).is_some_and(|rs| rs.alive);
         if !matches!(config.probe, model::checker::Probe::File(_)) && (is_alive != was_alive || !no_checker_emails) {
             let mail = match reason.filter(|_| !up) {
-                Some(reason) => Mail::Failed { checker: config, asked_at, reason },
+                Some(reason) => Mail::Failed { checker: config, asked_at, reason: *reason },
                 None => Mail::Succeeded(config),
             };
             self.mail_server(at.server, mail, out);

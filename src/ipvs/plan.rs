@@ -176,7 +176,7 @@ pub(crate) mod tests {
             DestKey { address, port: 8080 }
         });
         (service, proptest::collection::btree_map(key, dest, 0..5))
-            .prop_map(|(service, dests)| Entry { service, dests })
+            .prop_map(|(service, dests)| Entry { service, dests: dests.into_iter().collect() })
     }
 
     fn any_table() -> impl Strategy<Value = Table> {
@@ -264,7 +264,7 @@ pub(crate) mod tests {
         let dest = Dest { forwarding: Forward::Ipip, weight: 1, upper_threshold: 0, lower_threshold: 0 };
         let with = |address: &str| {
             let only = DestKey { address: address.parse().unwrap(), port: 0 };
-            (only, Entry { service: service.clone(), dests: [(only, dest)].into() })
+            (only, Entry { service: service.clone(), dests: [(only, dest)].into_iter().collect() })
         };
         let ((old, before), (new, after)) = (with("10.0.0.1"), with("fd00::1"));
         let mut ops = Vec::new();

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use litemap::LiteMap;
+
 use crate::wire::ipvs::{Dest, DestKey, Service, ServiceKey};
 
 /// Services with their destinations.
 pub type Table = BTreeMap<ServiceKey, Entry>;
+
+/// Destinations in order, one after the other in memory: there may be very many, and they seldom change.
+pub type Dests = LiteMap<DestKey, Dest>;
 
 /// One service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,5 +18,5 @@ pub struct Entry {
     /// Its settings.
     pub service: Service,
     /// Its destinations.
-    pub dests: BTreeMap<DestKey, Dest>,
+    pub dests: Dests,
 }

@@ -109,7 +109,7 @@ impl Reference {
             }
         }
         dests.extend(sorry.map(|sorry| (dest_key(server(sorry)), dest(sorry.weight))));
-        Entry { service: service(&vs.scheduler), dests }
+        Entry { service: service(&vs.scheduler), dests: dests.into_iter().collect() }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use keepalived_rs::addr::Family;
 use keepalived_rs::ipvs::Table;
-use keepalived_rs::ipvs::table::Entry;
+use keepalived_rs::ipvs::table::{Dests, Entry};
 use keepalived_rs::model::lvs::Timeouts;
 use keepalived_rs::notify::ipvs::line;
 use keepalived_rs::sys::ipvs::{Backend, Event, Ipvs, IpvsEvents, Kernel};
@@ -179,7 +179,7 @@ fn rule(text: &str, table: &mut Table) -> Outcome<()> {
         let (dest, settings) = dest(&options)?;
         entry.dests.insert(dest, settings);
     } else {
-        table.insert(key, Entry { service: service(&options, key.family())?, dests: BTreeMap::new() });
+        table.insert(key, Entry { service: service(&options, key.family())?, dests: Dests::new() });
     }
     Ok(())
 }

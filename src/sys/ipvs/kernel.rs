@@ -4,7 +4,6 @@
 //! window asks to be answered: once its answer is there, those without one have succeeded. A request that ends in EINTR
 //! inside the kernel is never answered; whoever waits, waits for a while only.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::process::{Command, Stdio};
 
@@ -142,11 +141,11 @@ impl Backend for Kernel {
             asked => asked?,
         }
         let Some((_, service)) = found else { return Err(Errno::EBADMSG.into()) };
-        let mut dests = BTreeMap::new();
+        let mut dests = Vec::new();
         connection.ask(&Message::about(message::Command::GetDest, key), NLM_F_DUMP, |told| {
             dests.extend(told.dest_attributes().and_then(|attributes| dest::dest(key.family(), attributes)));
         })?;
-        Ok(Some(Entry { service, dests }))
+        Ok(Some(Entry { service, dests: dests.into_iter().collect() }))
     }
 
     fn daemons(&mut self) -> io::Result<Vec<(DaemonState, Daemon)>> {
