@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keepalived_rs::addr::Family;
 use keepalived_rs::check::io::{Action, Input, Verdict};
-use keepalived_rs::model::checker::Probe;
+use keepalived_rs::model::checker::{Connection, Probe};
 use keepalived_rs::model::lvs::{FlushOnStop, Forwarding, Granularity, GroupEntry, Identity, Persistence};
 use keepalived_rs::model::{Lvs, RealServer, VirtualServer};
 use keepalived_rs::wire::ipvs::{Forward, PERSISTENT, ServiceKey};
@@ -83,6 +83,21 @@ fn d02_a_changed_weight_is_edited_in_place() {
         bench.said(),
         ["Changing weight from 1 to 5 for active service [10.0.0.1]:tcp:80 of VS [192.0.2.1]:tcp:80"]
     );
+}
+
+/// What was found at another port says nothing of this one.
+#[test]
+fn a_checker_that_asks_at_another_port_begins_anew() {
+    let config = |port| {
+        let tcp = checker(Probe::Tcp(Connection::within(secs(5))));
+        lvs([vs(VIP, [rs("10.0.0.1:80").checked(tcp).with(|rs| rs.check_port = port)])])
+    };
+    let mut bench = Bench::started(config(80));
+    bench.answer(FIRST, refused());
+    bench.reload(config(80));
+    assert_eq!(bench.dests(VIP), none());
+    bench.reload(config(8080));
+    assert_eq!(bench.dests(VIP), ["10.0.0.1:80 1"]);
 }
 
 /// D04: persistence, granularity, scheduler and flags. Also thresholds and the forwarding method of a server.

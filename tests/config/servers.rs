@@ -474,6 +474,22 @@ const EVERY_KIND: [(&str, &str); 8] = [
     ("MISC_CHECK", "misc_path /usr/bin/true"),
 ];
 
+#[test]
+fn servers_that_are_asked_the_same_share_their_checkers() {
+    let servers = ["192.0.2.2 80", "192.0.2.3 8080", "192.0.2.4 80"];
+    let blocks = |port: &str| servers.map(|at| format!("real_server {at} {{\nTCP_CHECK {{\n{port}\n}}\n}}")).join("\n");
+    let other = service(PLAIN, BASE, &blocks("").replacen("TCP_CHECK {", "TCP_CHECK {\nretry 7", 1));
+    let same = service(PLAIN, BASE, &blocks(""));
+    let shares = |loaded: &Loaded, a: usize, b: usize| {
+        let servers = &only(loaded).real_servers;
+        std::ptr::eq(&*servers[a].checkers, &*servers[b].checkers)
+    };
+    assert!(shares(&same, 0, 1) && shares(&same, 1, 2));
+    assert!(!shares(&other, 0, 1) && shares(&other, 1, 2));
+    let asked = only(&same).real_servers.iter().map(|server| target(server, &server.checkers[0]).to_string());
+    assert_eq!(asked.collect::<Vec<_>>(), ["192.0.2.2:80", "192.0.2.3:8080", "192.0.2.4:80"]);
+}
+
 /// Schedule and alpha of each kind, with lines at the three levels.
 fn schedules(service_lines: &str, server_lines: &str, checker_lines: &str) -> Vec<(Schedule, bool)> {
     EVERY_KIND
