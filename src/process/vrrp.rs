@@ -289,10 +289,12 @@ impl Process {
         if sockets.is_readable() {
             let now = clock::now();
             let longest = self.company.longest_wait();
+            let mut waits = longest..Duration::ZERO;
             let count = sockets.receive(BATCH, longest, |meta, waited, bytes| {
+                waits = waits.start.min(waited)..waits.end.max(waited);
                 node.handle(Input::Received { meta, waited, bytes }, now, actions);
             });
-            self.company.heard(count, now, node.patience());
+            self.company.heard(count, waits.end.saturating_sub(waits.start), now, node.patience());
         }
         if woken.kernel {
             self.hear_kernel();

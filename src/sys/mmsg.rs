@@ -255,13 +255,18 @@ struct Controls {
 /// Room for the control messages we ask for; aligned as they must be.
 type ControlRoom = [u64; 16];
 
+/// The beginning of a datagram, all of most: close together, so that many touch few pages of memory.
+type Front = [u8; 128];
+
 /// Receives datagrams together into buffers of its own.
 pub(crate) struct ReceiveBatch {
+    fronts: Box<[Front]>,
+    /// What is longer than its front comes together here, with room for the front before it.
     buffers: Box<[u8]>,
     buffer_len: usize,
     names: Box<[libc::sockaddr_in6]>,
     controls: Box<[ControlRoom]>,
-    vectors: Box<[libc::iovec]>,
+    vectors: Box<[[libc::iovec; 2]]>,
     headers: Box<[libc::mmsghdr]>,
     /// In so many headers the kernel has left how much it used.
     used: usize,
@@ -277,26 +282,29 @@ impl fmt::Debug for ReceiveBatch {
 }
 
 impl ReceiveBatch {
-    /// For `messages` datagrams of at most `buffer_len` bytes each.
+    /// For `messages` datagrams of at most `buffer_len` bytes each, which are more than a [`Front`].
     pub(crate) fn new(messages: usize, buffer_len: usize) -> Self {
         // SAFETY: names, vectors and headers of zeroes are valid and point to nothing.
         let (name, vector, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
         let mut batch = Self {
+            fronts: vec![[0; size_of::<Front>()]; messages].into_boxed_slice(),
             buffers: vec![0; messages * buffer_len].into_boxed_slice(),
             buffer_len,
             names: vec![name; messages].into_boxed_slice(),
             controls: vec![ControlRoom::default(); messages].into_boxed_slice(),
-            vectors: vec![vector; messages].into_boxed_slice(),
+            vectors: vec![[vector; 2]; messages].into_boxed_slice(),
             headers: vec![header; messages].into_boxed_slice(),
             used: messages,
         };
         let buffers = batch.buffers.chunks_exact_mut(buffer_len);
-        let rooms = batch.names.iter_mut().zip(&mut batch.controls).zip(&mut batch.vectors).zip(buffers);
-        for (header, (((name, control), vector), buffer)) in batch.headers.iter_mut().zip(rooms) {
-            *vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let rooms = batch.names.iter_mut().zip(&mut batch.controls).zip(&mut batch.vectors);
+        let rooms = rooms.zip(batch.fronts.iter_mut().zip(buffers));
+        for (header, (((name, control), vectors), (front, buffer))) in batch.headers.iter_mut().zip(rooms) {
+            let vector = |room: &mut [u8]| libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+            *vectors = [vector(front), vector(&mut buffer[size_of::<Front>()..])];
             let header = &mut header.msg_hdr;
-            header.msg_iov = vector;
-            header.msg_iovlen = 1;
+            header.msg_iov = vectors.as_mut_ptr();
+            header.msg_iovlen = vectors.len() as _;
             header.msg_name = ptr::from_mut(name).cast();
             header.msg_control = control.as_mut_ptr().cast();
         }
@@ -333,7 +341,7 @@ impl ReceiveBatch {
     }
 
     /// The datagram at a place of the last `receive`; none where its sender is no IP address.
-    pub(crate) fn message(&self, index: usize) -> Option<Incoming<'_>> {
+    pub(crate) fn message(&mut self, index: usize) -> Option<Incoming<'_>> {
         let header = self.headers.get(index)?;
         let from = &self.names[index];
         let source = match i32::from(from.sin6_family) {
@@ -345,17 +353,18 @@ impl ReceiveBatch {
             libc::AF_INET6 => IpAddr::from(from.sin6_addr.s6_addr),
             _ => return None,
         };
-        let start = index * self.buffer_len;
+        let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         let length = (header.msg_len as usize).min(self.buffer_len);
         let Controls { destination, hop_limit, came } = self.controls_of(index);
-        Some(Incoming {
-            source,
-            destination,
-            hop_limit,
-            came,
-            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
-            bytes: &self.buffers[start..start + length],
-        })
+        let front = &self.fronts[index];
+        let bytes = if length > front.len() {
+            let whole = &mut self.buffers[index * self.buffer_len..][..length];
+            whole[..front.len()].copy_from_slice(front);
+            whole
+        } else {
+            &front[..length]
+        };
+        Some(Incoming { source, destination, hop_limit, came, truncated, bytes })
     }
 
     fn controls_of(&self, index: usize) -> Controls {

@@ -20,7 +20,7 @@ use crate::time::{Duration, Instant};
 use crate::vrrp::io::{Failure, PacketMeta, SendAdvert, SocketKey, SocketScope, SocketSpec};
 
 /// Datagrams taken in one system call.
-const RECEIVE_BATCH: usize = 32;
+const RECEIVE_BATCH: usize = 64;
 /// IPv4 header with options, AH, 255 IPv6 addresses and an authentication trailer fit; what is longer is no advert.
 const DATAGRAM: usize = 4352;
 
@@ -213,7 +213,8 @@ impl Sockets {
                 }
             };
             let wall = if longest.is_zero() { Duration::ZERO } else { clock::wall() };
-            for message in (0..count).filter_map(|index| incoming.message(index)) {
+            for index in 0..count {
+                let Some(message) = incoming.message(index) else { continue };
                 if message.truncated {
                     counters.truncated += 1;
                     continue;

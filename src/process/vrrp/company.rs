@@ -10,6 +10,8 @@ const BURST: usize = 4;
 const WORTH: u32 = 3;
 /// For about so many of them one waits then; a flood fills the socket no faster than that.
 const COMPANY: u32 = 16;
+/// Of a burst that has not been measured yet, one waits for so many times less than the engine has patience for.
+const UNMEASURED: u32 = 4;
 
 /// How packets come, and so when one looks at them.
 #[derive(Debug, Default)]
@@ -19,6 +21,9 @@ pub(super) struct Company {
     pause: Pause,
     /// The longest that packets have been left to wait since.
     longest: Duration,
+    /// How long bursts take, and some more; none before one was measured. What waits longer than that grows cold, and
+    /// costs twice as much then.
+    burst: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,10 +38,14 @@ enum Pause {
 }
 
 impl Company {
-    /// A turn brought so many packets; `patience` is the engine's.
-    pub(super) fn heard(&mut self, count: usize, now: Instant, patience: Duration) {
+    /// A turn brought so many packets, the last of them so long after the first, as far as that is known; `patience` is
+    /// the engine's.
+    pub(super) fn heard(&mut self, count: usize, spread: Duration, now: Instant, patience: Duration) {
         let patience = patience.max(PATIENCE);
         let silence = now.since(self.heard);
+        if self.pause == Pause::AtFirst {
+            self.measure(spread, silence, patience);
+        }
         let gap = silence / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
         let are_dense = silence < patience * 2 && gap < patience / WORTH;
         (self.heard, self.longest) = (now, Duration::ZERO);
@@ -47,6 +56,16 @@ impl Company {
         } else {
             Pause::None
         };
+    }
+
+    fn measure(&mut self, spread: Duration, silence: Duration, patience: Duration) {
+        let before = self.burst.unwrap_or_default();
+        let burst = match silence < patience {
+            // The rest of one that took longer than we have waited.
+            true => before * 2,
+            false => (spread * 3 / 2).max(before * 7 / 8),
+        };
+        self.burst = Some(burst.max(PATIENCE * 2).min(patience));
     }
 
     /// Until when it is not worth looking whether packets have come. The engine may have lost its patience meanwhile.
@@ -66,7 +85,7 @@ impl Company {
             Pause::Between(_) => now.since(self.heard) > patience,
         };
         begins.then(|| {
-            self.longest = (patience / 4).max(PATIENCE);
+            self.longest = self.burst.unwrap_or(patience / UNMEASURED).clamp(PATIENCE, patience);
             self.longest
         })
     }
@@ -102,10 +121,10 @@ mod tests {
                 (now, wakes) = (now + pause, wakes + 1);
             }
             let count = arrivals[next..].iter().take_while(|&&at| at <= now).count();
-            let waited = now.since(arrivals[next]);
-            assert!(waited <= company.longest_wait() + TURN, "{waited:?}");
+            let (first, longest) = (arrivals[next], company.longest_wait());
+            assert!(now.since(first) <= longest + TURN, "{:?}", now.since(first));
             next += count;
-            company.heard(count, now, ENGINE);
+            company.heard(count, arrivals[next - 1].since(first).min(longest), now, ENGINE);
             now += TURN;
         }
         wakes
@@ -136,6 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn one_waits_for_a_burst_as_long_as_it_takes() {
+        let mut company = Company::default();
+        wakes(&mut company, &bursts(Duration::from_micros(20)));
+        let pause = company.once_there(Instant::ZERO + SECOND * 30, ENGINE).unwrap();
+        assert!((MS * 2..MS * 8).contains(&pause), "{pause:?}");
+        // One that takes longer is heard in two turns again after a while.
+        wakes(&mut company, &bursts(Duration::from_micros(500)));
+        assert!(wakes(&mut company, &bursts(Duration::from_micros(500))) <= 45);
+    }
+
+    #[test]
     fn a_few_a_second_are_heard_one_by_one_too() {
         for gap in [MS * 90, MS * 330, MS * 480] {
             assert_eq!(wakes(&mut Company::default(), &every(gap, 20)), 20);
@@ -158,7 +188,7 @@ mod tests {
         for (count, gap) in [(50, SECOND), (1, MS), (1, MS), (9, MS * 90), (1, MS * 90), (3, MS * 90), (1, SECOND)] {
             now += gap;
             for patience in [Duration::ZERO, ENGINE] {
-                company.heard(count, now, patience);
+                company.heard(count, gap.min(MS * 3), now, patience);
                 let most = patience.max(PATIENCE);
                 assert!(company.before(patience).is_none_or(|until| until <= now + most));
                 assert!(company.once_there(now + MS, patience).is_none_or(|pause| pause <= most));
