@@ -6,11 +6,44 @@ use crate::model::vrrp::Version;
 use crate::time::{Duration, Instant};
 
 use super::instance::{Context, Instance, Master, OtherOwner, State};
-use super::io::Notified;
+use super::io::{Notified, PacketMeta};
 use super::receive::Heard;
 use super::report::InstanceEvent;
 
 impl Instance {
+    /// The advert that it hears as BACKUP if nothing changes: its timer begins anew, and this is when it ends. None where
+    /// this is another advert, or where it must be looked at.
+    pub(super) fn hear_again(
+        &mut self,
+        meta: &PacketMeta,
+        id: Option<u16>,
+        bytes: &[u8],
+        now: Instant,
+    ) -> Option<Instant> {
+        let State::Backup(backup) = &mut self.state else { return None };
+        if !self.routine.as_ref()?.is(meta, bytes) {
+            return None;
+        }
+        backup.down_at = now + backup.length;
+        self.statistics.advert_rcvd += 1;
+        if let Some(id) = id {
+            self.last_id = Some((meta.source, id));
+        }
+        Some(backup.down_at)
+    }
+
+    /// Whether to hear this once more, now that it was heard without a word, would let nothing but the timer begin anew.
+    pub(super) fn is_routine(&self, heard: &Heard, now: Instant) -> bool {
+        let State::Backup(backup) = &self.state else { return false };
+        let is_followed = heard.priority > 0 && (heard.priority >= self.effective || !self.config.preempt);
+        is_followed
+            && heard.flaws.is_empty()
+            && !heard.adopt_old_checksum
+            && self.yielded_to.is_none()
+            && backup.preempt_at.is_none()
+            && backup.down_at == now + backup.length
+    }
+
     /// A sound advert.
     pub(super) fn hear(&mut self, heard: &Heard, ctx: &mut Context<'_>) {
         if heard.adopt_old_checksum && !self.old_checksum {

@@ -16,8 +16,8 @@ use super::holdings::Holdings;
 use super::io::{Action, Link, Notification, Notified, Role, SendAdvert, SocketKey, Statistics, Subject};
 use super::links::Links;
 use super::node::NEVER;
-use super::receive::Familiar;
 use super::report::{Event, FaultReason, InstanceEvent};
+use super::routine::Routine;
 use super::sockets::Broken;
 
 /// What an instance sees and moves of its node.
@@ -64,8 +64,8 @@ pub(crate) struct Instance {
     pub(crate) master: Option<(IpAddr, u8)>,
     /// IPv4 identification of the last advert heard, and from whom.
     pub(super) last_id: Option<(IpAddr, u16)>,
-    /// The last sound advert.
-    pub(super) familiar: Option<Familiar>,
+    /// What it hears as BACKUP if nothing changes.
+    pub(super) routine: Option<Routine>,
     pub(super) encoder: Encoder,
     pub(crate) statistics: Statistics,
     pub(super) log: LogLimits,
@@ -181,7 +181,7 @@ impl Instance {
             master_interval: config.advert_interval,
             master: None,
             last_id: None,
-            familiar: None,
+            routine: None,
             encoder: Encoder::default(),
             statistics: Statistics::default(),
             log: LogLimits::default(),
@@ -553,7 +553,6 @@ impl Instance {
         }
         let old = std::mem::replace(&mut self.config, Arc::clone(config));
         self.encoder.forget();
-        self.familiar = None;
         if old.old_unicast_checksum != config.old_unicast_checksum || old.version != config.version {
             self.old_checksum = config.old_unicast_checksum == OldUnicastChecksum::Always;
         }

@@ -24,6 +24,7 @@ mod machine;
 mod node;
 mod receive;
 mod reload;
+mod routine;
 mod scripts;
 mod sockets;
 

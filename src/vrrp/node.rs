@@ -20,6 +20,7 @@ use super::io::{
 use super::links::Links;
 use super::receive::{Datagram, Expectations, inspect};
 use super::report::{Event, InstanceEvent};
+use super::routine::Routine;
 use super::sockets::Broken;
 
 const ENETDOWN: i32 = 100;
@@ -58,7 +59,8 @@ pub struct Node {
     pub(crate) virtuals: BTreeSet<(IfName, IpAddr)>,
     pub(super) sockets: Vec<SocketSpec>,
     pub(super) broken_sockets: Vec<Broken>,
-    pub(super) routes: BTreeMap<(SocketKey, u8), Vec<usize>>,
+    /// Who hears which VRID on a socket, in the order of VRIDs.
+    pub(super) routes: BTreeMap<SocketKey, Vec<(u8, usize)>>,
     /// From how late the loop matters to some instance (`timer_expired_backup`).
     pub(crate) lateness_limit: Option<Duration>,
     /// How far ahead an advert may be that leaves in company.
@@ -241,6 +243,12 @@ impl Node {
         self.scripts.iter().map(|tracker| (tracker.is_good(), tracker.is_running()))
     }
 
+    /// Lets every advert be looked at anew.
+    #[cfg(test)]
+    pub(crate) fn forget_routines(&mut self) {
+        self.instances.iter_mut().for_each(|instance| instance.routine = None);
+    }
+
     /// Zeroes the counters of every instance.
     pub fn clear_statistics(&mut self) {
         for instance in &mut self.instances {
@@ -259,6 +267,10 @@ impl Node {
         act: impl FnOnce(&mut Instance, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let instance = self.instances.get_mut(i)?;
+        if matches!(instance.state, State::Backup(_)) {
+            // Whatever comes may change what an advert means.
+            instance.routine = None;
+        }
         let mut context = Context {
             now,
             out,
@@ -526,6 +538,13 @@ impl Node {
             }
             return;
         };
+        let id = header.map(|header| header.id);
+        if let Some(due) = self.instances.get_mut(i).and_then(|instance| instance.hear_again(meta, id, bytes, now)) {
+            if let Some(at) = self.due.get_mut(i) {
+                *at = due;
+            }
+            return;
+        }
         let datagram = Datagram { meta: *meta, header, len: bytes.len(), payload };
         self.with(i, now, out, |instance, ctx| {
             if matches!(instance.state, State::Init | State::Fault) {
@@ -538,8 +557,14 @@ impl Node {
                 is_owner: instance.effective == 255,
                 from_known_master,
             };
-            match inspect(&datagram, expect, &mut instance.familiar, &mut instance.statistics) {
-                Ok(heard) => instance.hear(&heard, ctx),
+            match inspect(&datagram, expect, &mut instance.statistics) {
+                Ok(heard) => {
+                    let said = ctx.out.len();
+                    instance.hear(&heard, ctx);
+                    if ctx.out.len() == said && instance.is_routine(&heard, now) {
+                        instance.routine = Routine::of(meta, bytes);
+                    }
+                }
                 Err(flaw) => instance.report_flaw(meta.source, flaw, ctx),
             }
         });

@@ -10,6 +10,7 @@ use crate::wire::vrrp::{Advert, ParseError, TYPE_ADVERTISEMENT, is_padded};
 
 use super::io::{PacketMeta, Statistics};
 use super::report::Flaw;
+use super::routine::same_bytes;
 
 /// The only TTL an advert may arrive with by multicast.
 const TTL: u8 = 255;
@@ -38,12 +39,6 @@ pub(crate) struct Expectations<'a> {
     pub(crate) from_known_master: bool,
 }
 
-impl Expectations<'_> {
-    const fn apart_from_config(&self) -> [bool; 3] {
-        [self.old_checksum, self.is_owner, self.from_known_master]
-    }
-}
-
 /// An accepted advert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Heard {
@@ -59,58 +54,15 @@ pub(crate) struct Heard {
     pub(crate) flaws: Vec<Flaw>,
 }
 
-/// A flawless advert: the next one is nearly always the same, and needs no other look.
-#[derive(Debug)]
-pub(crate) struct Familiar {
-    /// But for the identification.
-    header: Option<Header>,
-    meta: PacketMeta,
-    len: usize,
-    payload: Box<[u8]>,
-    /// With these expectations, the configuration apart.
-    expect: [bool; 3],
-    heard: Heard,
-}
-
-impl Familiar {
-    fn new(datagram: &Datagram<'_>, expect: Expectations<'_>, heard: &Heard) -> Option<Self> {
-        (heard.flaws.is_empty() && !heard.adopt_old_checksum).then(|| Self {
-            header: datagram.header.map(|header| Header { id: 0, ..header }),
-            meta: datagram.meta,
-            len: datagram.len,
-            payload: datagram.payload.into(),
-            expect: expect.apart_from_config(),
-            heard: heard.clone(),
-        })
-    }
-
-    /// What `datagram` says, if it says the same.
-    fn again(&self, datagram: &Datagram<'_>, expect: Expectations<'_>) -> Option<Heard> {
-        let same = self.header == datagram.header.map(|header| Header { id: 0, ..header })
-            && self.meta == datagram.meta
-            && self.len == datagram.len
-            && self.expect == expect.apart_from_config()
-            && same_bytes(datagram.payload, &self.payload);
-        same.then(|| Heard { id: datagram.header.map(|header| header.id), flaws: Vec::new(), ..self.heard })
-    }
-}
-
-/// All checks, in order; counts what it finds. `familiar` is kept for one configuration.
+/// All checks, in order; counts what it finds.
 pub(crate) fn inspect(
     datagram: &Datagram<'_>,
     expect: Expectations<'_>,
-    familiar: &mut Option<Familiar>,
     statistics: &mut Statistics,
 ) -> Result<Heard, Flaw> {
-    if let Some(heard) = familiar.as_ref().and_then(|familiar| familiar.again(datagram, expect)) {
-        statistics.advert_rcvd += 1;
-        statistics.pri_zero_rcvd += u64::from(heard.priority == 0);
-        return Ok(heard);
-    }
     let heard = checked(datagram, expect);
     match &heard {
         Ok(heard) => {
-            *familiar = Familiar::new(datagram, expect, heard);
             statistics.advert_rcvd += 1;
             statistics.pri_zero_rcvd += u64::from(heard.priority == 0);
             heard.flaws.iter().for_each(|&flaw| count(statistics, flaw));
@@ -208,11 +160,6 @@ fn check_version_2(advert: &Advert<'_>, config: &Instance) -> Result<(), Flaw> {
         return Err(Flaw::Interval { theirs: advert.adver_secs(), ours });
     }
     Ok(())
-}
-
-/// Compares without telling by its time where they differ.
-fn same_bytes(theirs: &[u8], ours: &[u8]) -> bool {
-    theirs.len() == ours.len() && theirs.iter().zip(ours).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 /// Says whether the old unicast checksum is to be adopted.

@@ -37,12 +37,13 @@ impl Node {
         self.routes.clear();
         for (i, instance) in self.instances.iter().enumerate() {
             let Some(key) = instance.socket.filter(|_| instance.config.config_fault.is_none()) else { continue };
-            self.routes.entry((key, instance.config.vrid)).or_default().push(i);
+            self.routes.entry(key).or_default().push((instance.config.vrid, i));
             let sum = specs.entry(key).or_default();
             if let Some(bytes) = receive_buffer(instance, &self.config, &self.links) {
                 *sum = Some(sum.unwrap_or(0).saturating_add(bytes));
             }
         }
+        self.routes.values_mut().for_each(|routes| routes.sort_unstable());
         let sockets: Vec<_> =
             specs.into_iter().map(|(key, receive_buffer)| SocketSpec { key, receive_buffer }).collect();
         if sockets != self.sockets {
@@ -102,11 +103,15 @@ impl Node {
 
     /// Whose packet it is. Instances that share a VRID on a socket are told apart by their peers.
     pub(super) fn route(&self, meta: &PacketMeta, vrid: u8) -> Option<usize> {
-        match self.routes.get(&(meta.socket, vrid))?.as_slice() {
-            [only] => Some(*only),
+        let routes = self.routes.get(&meta.socket)?;
+        let first = routes.partition_point(|(of, _)| *of < vrid);
+        let end = routes.partition_point(|(of, _)| *of <= vrid);
+        match &routes[first..end] {
+            [] => None,
+            [(_, only)] => Some(*only),
             several => {
                 let is = |test: &dyn Fn(&Instance) -> bool| {
-                    several.iter().copied().find(|&i| self.instances.get(i).is_some_and(test))
+                    several.iter().map(|(_, i)| *i).find(|&i| self.instances.get(i).is_some_and(test))
                 };
                 is(&|instance| instance.master.is_some_and(|(source, _)| source == meta.source))
                     .or_else(|| is(&|instance| instance.has_peer(meta.source)))

@@ -1,0 +1,164 @@
+//! What a BACKUP hears again and again: an advert that differs from the one before in nothing, and lets nothing but the
+//! timer begin anew. All that it takes to know it is close together, apart from everything else of an instance.
+
+use crate::addr::Family;
+
+use super::io::PacketMeta;
+
+/// Bytes of a datagram that can be a routine: IPv4 with 25 addresses, IPv6 with 7.
+const MOST: usize = 128;
+/// Of an IPv4 header, the identification and the header's own checksum come from the sender's kernel and say nothing.
+const IPV4_CONSTANT: [std::ops::Range<usize>; 2] = [0..4, 6..10];
+/// Behind them everything counts.
+const IPV4_REST: usize = 12;
+
+/// The advert before.
+#[derive(Clone, Debug)]
+pub(crate) struct Routine {
+    meta: PacketMeta,
+    len: u8,
+    bytes: [u8; MOST],
+}
+
+impl Routine {
+    /// None where it is too long.
+    pub(super) fn of(meta: &PacketMeta, datagram: &[u8]) -> Option<Self> {
+        let mut bytes = [0; MOST];
+        bytes.get_mut(..datagram.len())?.copy_from_slice(datagram);
+        Some(Self { meta: *meta, len: u8::try_from(datagram.len()).ok()?, bytes })
+    }
+
+    /// Whether this is the same advert.
+    pub(super) fn is(&self, meta: &PacketMeta, datagram: &[u8]) -> bool {
+        if usize::from(self.len) != datagram.len() || self.meta != *meta {
+            return false;
+        }
+        let known = &self.bytes[..datagram.len()];
+        match meta.socket.family {
+            Family::V6 => same_bytes(datagram, known),
+            Family::V4 => {
+                let mut parts = IPV4_CONSTANT.into_iter().chain([IPV4_REST..datagram.len()]);
+                parts.all(|part| match (datagram.get(part.clone()), known.get(part)) {
+                    (Some(theirs), Some(ours)) => same_bytes(theirs, ours),
+                    _ => false,
+                })
+            }
+        }
+    }
+}
+
+/// Compares without telling by its time where they differ: there may be a password.
+pub(super) fn same_bytes(theirs: &[u8], ours: &[u8]) -> bool {
+    theirs.len() == ours.len() && theirs.iter().zip(ours).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::vrrp::{Instance, Version};
+    use crate::time::{Centis, Duration};
+    use crate::vrrp::io::{Input, SocketKey, SocketScope};
+    use crate::vrrp::tests::{Bench, ETH0, GROUP, at, instance, ip};
+    use crate::wire::ipv4::Header;
+    use crate::wire::vrrp::{Body, Checksum, emit};
+
+    fn meta(family: Family) -> PacketMeta {
+        let socket = SocketKey { family, link: None, scope: SocketScope::Multicast(GROUP.into()) };
+        PacketMeta { socket, source: ip("10.0.0.2"), destination: None, hop_limit: None }
+    }
+
+    #[test]
+    fn whatever_differs_is_no_routine() {
+        for (family, varying) in [(Family::V4, vec![4, 5, 10, 11]), (Family::V6, vec![])] {
+            let (meta, bytes) = (meta(family), (0..40).collect::<Vec<u8>>());
+            let routine = Routine::of(&meta, &bytes).unwrap();
+            assert!(routine.is(&meta, &bytes));
+            for place in 0..bytes.len() {
+                let mut other = bytes.clone();
+                other[place] ^= 0x80;
+                assert_eq!(routine.is(&meta, &other), varying.contains(&place), "byte {place}");
+            }
+            assert!(!routine.is(&meta, &bytes[..39]) && !routine.is(&meta, &[&bytes[..], &[0]].concat()));
+            assert!(!routine.is(&meta, &[]));
+            assert!(!routine.is(&PacketMeta { source: ip("10.0.0.3"), ..meta }, &bytes));
+            assert!(!routine.is(&PacketMeta { hop_limit: Some(254), ..meta }, &bytes));
+        }
+        assert!(Routine::of(&meta(Family::V4), &[0; MOST]).is_some());
+        assert!(Routine::of(&meta(Family::V4), &[0; MOST + 1]).is_none());
+    }
+
+    /// One thing that happens to a BACKUP.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Hear { host: u8, priority: u8, interval: u16, address: bool, id: u16, late: u64 },
+        Wait(u64),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let priority = prop_oneof![5 => Just(200), 1 => Just(0), 1 => Just(50), 1 => Just(100), 1 => Just(255)];
+        let advert =
+            (prop_oneof![9 => Just(2_u8), 1 => Just(3)], priority, prop_oneof![9 => Just(100_u16), 1 => Just(50)]);
+        let rest = (prop::bool::weighted(0.95), any::<u16>(), prop_oneof![Just(0), Just(100_u64)]);
+        let hear = (advert, rest).prop_map(|((host, priority, interval), (address, id, late))| Step::Hear {
+            host,
+            priority,
+            interval,
+            address,
+            id,
+            late,
+        });
+        prop_oneof![4 => hear, 1 => (0..1_500_u64).prop_map(Step::Wait), 1 => (0..5_000_u64).prop_map(Step::Wait)]
+    }
+
+    fn take(bench: &mut Bench, version: Version, step: &Step) {
+        match *step {
+            Step::Wait(millis) => {
+                let until = bench.now + Duration::from_millis(millis);
+                bench.run(until);
+            }
+            Step::Hear { host, priority, interval, address, id, late } => {
+                let (from, centis) = ([10, 0, 0, host], Centis(interval));
+                let (body, sum) = match version {
+                    Version::V2 => (Body::V2 { auth_type: 0, adver_secs: 1, auth_data: [0; 8] }, Checksum::Plain),
+                    Version::V3 => (Body::V3 { max_advertise: centis }, Checksum::Between(from.into(), GROUP.into())),
+                };
+                let pdu =
+                    emit(Family::V4, 51, priority, &[ip(if address { "10.0.0.100" } else { "10.0.0.9" })], body, sum);
+                let bytes = Header::before(from.into(), GROUP.into(), 255, 112, id, &pdu);
+                let scope = SocketScope::Multicast(GROUP.into());
+                let socket = SocketKey { family: Family::V4, link: Some(ETH0), scope };
+                let meta = PacketMeta { socket, source: from.into(), destination: None, hop_limit: None };
+                bench.feed(Input::Received { meta, waited: Duration::from_millis(late), bytes: &bytes });
+            }
+        }
+    }
+
+    proptest! {
+        /// A node that knows its routines does what one does that looks at every advert anew.
+        #[test]
+        fn routine_or_not_the_same_is_done(
+            v3: bool,
+            preempt: bool,
+            delay in prop_oneof![Just(0_u64), Just(2_500)],
+            steps in prop::collection::vec(any_step(), 1..60),
+        ) {
+            let version = if v3 { Version::V3 } else { Version::V2 };
+            let preempt_delay = Duration::from_millis(delay);
+            let config = Instance { version, preempt, preempt_delay, ..instance(100) };
+            let [mut knowing, mut ignorant] = [(); 2].map(|()| Bench::start(vec![config.clone()]));
+            for bench in [&mut knowing, &mut ignorant] {
+                bench.run(at(500));
+            }
+            for step in steps {
+                take(&mut knowing, version, &step);
+                ignorant.node.forget_routines();
+                take(&mut ignorant, version, &step);
+                prop_assert_eq!(&knowing.log, &ignorant.log);
+                prop_assert_eq!(knowing.node.deadline(), ignorant.node.deadline());
+                prop_assert!(knowing.node.views().eq(ignorant.node.views()));
+            }
+        }
+    }
+}
