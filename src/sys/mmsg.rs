@@ -255,24 +255,32 @@ struct Controls {
 /// Room for the control messages we ask for; aligned as they must be.
 type ControlRoom = [u64; 16];
 
-/// The beginning of a datagram, all of most: close together, so that many touch few pages of memory.
+/// The beginning of a datagram, all of most.
 type Front = [u8; 128];
+
+/// What a header points to, all but what is longer than its front: close together, so that a datagram touches as little
+/// memory as it can.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Place {
+    vectors: [libc::iovec; 2],
+    name: libc::sockaddr_in6,
+    control: ControlRoom,
+    front: Front,
+}
 
 /// Receives datagrams together into buffers of its own.
 pub(crate) struct ReceiveBatch {
-    fronts: Box<[Front]>,
+    headers: Box<[libc::mmsghdr]>,
+    places: Box<[Place]>,
     /// What is longer than its front comes together here, with room for the front before it.
     buffers: Box<[u8]>,
     buffer_len: usize,
-    names: Box<[libc::sockaddr_in6]>,
-    controls: Box<[ControlRoom]>,
-    vectors: Box<[[libc::iovec; 2]]>,
-    headers: Box<[libc::mmsghdr]>,
     /// In so many headers the kernel has left how much it used.
     used: usize,
 }
 
-// SAFETY: the pointers in `vectors` and `headers` lead into the boxes beside them, which never move nor shrink.
+// SAFETY: the pointers in `headers` and `places` lead into the boxes beside them, which never move nor shrink.
 unsafe impl Send for ReceiveBatch {}
 
 impl fmt::Debug for ReceiveBatch {
@@ -284,29 +292,24 @@ impl fmt::Debug for ReceiveBatch {
 impl ReceiveBatch {
     /// For `messages` datagrams of at most `buffer_len` bytes each, which are more than a [`Front`].
     pub(crate) fn new(messages: usize, buffer_len: usize) -> Self {
-        // SAFETY: names, vectors and headers of zeroes are valid and point to nothing.
-        let (name, vector, header) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        // SAFETY: places and headers of zeroes are valid and point to nothing.
+        let (place, header) = unsafe { (zeroed::<Place>(), zeroed()) };
         let mut batch = Self {
-            fronts: vec![[0; size_of::<Front>()]; messages].into_boxed_slice(),
+            headers: vec![header; messages].into_boxed_slice(),
+            places: vec![place; messages].into_boxed_slice(),
             buffers: vec![0; messages * buffer_len].into_boxed_slice(),
             buffer_len,
-            names: vec![name; messages].into_boxed_slice(),
-            controls: vec![ControlRoom::default(); messages].into_boxed_slice(),
-            vectors: vec![[vector; 2]; messages].into_boxed_slice(),
-            headers: vec![header; messages].into_boxed_slice(),
             used: messages,
         };
-        let buffers = batch.buffers.chunks_exact_mut(buffer_len);
-        let rooms = batch.names.iter_mut().zip(&mut batch.controls).zip(&mut batch.vectors);
-        let rooms = rooms.zip(batch.fronts.iter_mut().zip(buffers));
-        for (header, (((name, control), vectors), (front, buffer))) in batch.headers.iter_mut().zip(rooms) {
+        let rooms = batch.places.iter_mut().zip(batch.buffers.chunks_exact_mut(buffer_len));
+        for (header, (place, buffer)) in batch.headers.iter_mut().zip(rooms) {
             let vector = |room: &mut [u8]| libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
-            *vectors = [vector(front), vector(&mut buffer[size_of::<Front>()..])];
+            place.vectors = [vector(&mut place.front), vector(&mut buffer[size_of::<Front>()..])];
             let header = &mut header.msg_hdr;
-            header.msg_iov = vectors.as_mut_ptr();
-            header.msg_iovlen = vectors.len() as _;
-            header.msg_name = ptr::from_mut(name).cast();
-            header.msg_control = control.as_mut_ptr().cast();
+            header.msg_iov = place.vectors.as_mut_ptr();
+            header.msg_iovlen = place.vectors.len() as _;
+            header.msg_name = ptr::from_mut(&mut place.name).cast();
+            header.msg_control = place.control.as_mut_ptr().cast();
         }
         batch
     }
@@ -343,7 +346,7 @@ impl ReceiveBatch {
     /// The datagram at a place of the last `receive`; none where its sender is no IP address.
     pub(crate) fn message(&mut self, index: usize) -> Option<Incoming<'_>> {
         let header = self.headers.get(index)?;
-        let from = &self.names[index];
+        let Place { name: from, front, .. } = &self.places[index];
         let source = match i32::from(from.sin6_family) {
             libc::AF_INET => {
                 // SAFETY: the kernel wrote a sockaddr_in here, which is shorter and needs no more alignment.
@@ -356,7 +359,6 @@ impl ReceiveBatch {
         let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         let length = (header.msg_len as usize).min(self.buffer_len);
         let Controls { destination, hop_limit, came } = self.controls_of(index);
-        let front = &self.fronts[index];
         let bytes = if length > front.len() {
             let whole = &mut self.buffers[index * self.buffer_len..][..length];
             whole[..front.len()].copy_from_slice(front);
@@ -372,7 +374,7 @@ impl ReceiveBatch {
         // Its type is another with musl.
         #[allow(clippy::unnecessary_cast)]
         let used = (self.headers[index].msg_hdr.msg_controllen as usize).min(size_of::<ControlRoom>());
-        let words = &self.controls[index];
+        let words = &self.places[index].control;
         // SAFETY: the room is `size_of::<ControlRoom>()` initialised bytes, and `used` is at most that.
         let mut room = unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<u8>(), used) };
         while room.len() >= size_of::<libc::cmsghdr>() {
