@@ -92,7 +92,16 @@ mod tests {
     /// One thing that happens to a BACKUP.
     #[derive(Clone, Debug)]
     enum Step {
-        Hear { host: u8, priority: u8, interval: u16, address: bool, id: u16, late: u64 },
+        /// So often that what is to be logged of it is no longer, perhaps.
+        Hear {
+            host: u8,
+            priority: u8,
+            interval: u16,
+            address: bool,
+            id: u16,
+            late: u64,
+            times: usize,
+        },
         Wait(u64),
     }
 
@@ -100,14 +109,16 @@ mod tests {
         let priority = prop_oneof![5 => Just(200), 1 => Just(0), 1 => Just(50), 1 => Just(100), 1 => Just(255)];
         let advert =
             (prop_oneof![9 => Just(2_u8), 1 => Just(3)], priority, prop_oneof![9 => Just(100_u16), 1 => Just(50)]);
-        let rest = (prop::bool::weighted(0.95), any::<u16>(), prop_oneof![Just(0), Just(100_u64)]);
-        let hear = (advert, rest).prop_map(|((host, priority, interval), (address, id, late))| Step::Hear {
+        let times = prop_oneof![4 => Just(1_usize), 1 => Just(30)];
+        let rest = (prop::bool::weighted(0.95), any::<u16>(), prop_oneof![Just(0), Just(100_u64)], times);
+        let hear = (advert, rest).prop_map(|((host, priority, interval), (address, id, late, times))| Step::Hear {
             host,
             priority,
             interval,
             address,
             id,
             late,
+            times,
         });
         prop_oneof![4 => hear, 1 => (0..1_500_u64).prop_map(Step::Wait), 1 => (0..5_000_u64).prop_map(Step::Wait)]
     }
@@ -118,7 +129,7 @@ mod tests {
                 let until = bench.now + Duration::from_millis(millis);
                 bench.run(until);
             }
-            Step::Hear { host, priority, interval, address, id, late } => {
+            Step::Hear { host, priority, interval, address, id, late, times } => {
                 let (from, centis) = ([10, 0, 0, host], Centis(interval));
                 let (body, sum) = match version {
                     Version::V2 => (Body::V2 { auth_type: 0, adver_secs: 1, auth_data: [0; 8] }, Checksum::Plain),
@@ -130,7 +141,9 @@ mod tests {
                 let scope = SocketScope::Multicast(GROUP.into());
                 let socket = SocketKey { family: Family::V4, link: Some(ETH0), scope };
                 let meta = PacketMeta { socket, source: from.into(), destination: None, hop_limit: None };
-                bench.feed(Input::Received { meta, waited: Duration::from_millis(late), bytes: &bytes });
+                for _ in 0..times {
+                    bench.feed(Input::Received { meta, waited: Duration::from_millis(late), bytes: &bytes });
+                }
             }
         }
     }
