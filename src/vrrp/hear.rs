@@ -33,15 +33,10 @@ impl Instance {
     }
 
     /// Whether to hear this once more, now that it was heard without a word, would let nothing but the timer begin anew.
-    pub(super) fn is_routine(&self, heard: &Heard, now: Instant) -> bool {
-        let State::Backup(backup) = &self.state else { return false };
+    /// That nothing was said is not enough: what is said of flaws, of priority 0 and of lower priorities is limited.
+    pub(super) fn is_routine(&self, heard: &Heard) -> bool {
         let is_followed = heard.priority > 0 && (heard.priority >= self.effective || !self.config.preempt);
-        is_followed
-            && heard.flaws.is_empty()
-            && !heard.adopt_old_checksum
-            && self.yielded_to.is_none()
-            && backup.preempt_at.is_none()
-            && backup.down_at == now + backup.length
+        matches!(self.state, State::Backup(_)) && is_followed && heard.flaws.is_empty()
     }
 
     /// A sound advert.

@@ -561,7 +561,7 @@ impl Node {
                 Ok(heard) => {
                     let said = ctx.out.len();
                     instance.hear(&heard, ctx);
-                    if ctx.out.len() == said && instance.is_routine(&heard, now) {
+                    if ctx.out.len() == said && instance.is_routine(&heard) {
                         instance.routine = Routine::of(meta, bytes);
                     }
                 }
