@@ -1,17 +1,14 @@
 //! What a BACKUP hears again and again: an advert that differs from the one before in nothing, and lets nothing but the
 //! timer begin anew. All that it takes to know it is close together, apart from everything else of an instance.
 
+use std::ops::Range;
+
 use crate::addr::Family;
 
 use super::io::PacketMeta;
 
 /// Bytes of a datagram that can be a routine: IPv4 with 25 addresses, IPv6 with 7.
 const MOST: usize = 128;
-/// Of an IPv4 header, the identification and the header's own checksum come from the sender's kernel and say nothing.
-const IPV4_CONSTANT: [std::ops::Range<usize>; 2] = [0..4, 6..10];
-/// Behind them everything counts.
-const IPV4_REST: usize = 12;
-
 /// The advert before.
 #[derive(Clone, Debug)]
 pub(crate) struct Routine {
@@ -36,15 +33,18 @@ impl Routine {
         let known = &self.bytes[..datagram.len()];
         match meta.socket.family {
             Family::V6 => same_bytes(datagram, known),
+            // The identification and the header's own checksum come from the sender's kernel and say nothing.
             Family::V4 => {
-                let mut parts = IPV4_CONSTANT.into_iter().chain([IPV4_REST..datagram.len()]);
-                parts.all(|part| match (datagram.get(part.clone()), known.get(part)) {
-                    (Some(theirs), Some(ours)) => same_bytes(theirs, ours),
-                    _ => false,
-                })
+                same_part(datagram, known, 0..4)
+                    && same_part(datagram, known, 6..10)
+                    && same_part(datagram, known, 12..datagram.len())
             }
         }
     }
+}
+
+fn same_part(theirs: &[u8], ours: &[u8], part: Range<usize>) -> bool {
+    theirs.get(part.clone()).zip(ours.get(part)).is_some_and(|(theirs, ours)| same_bytes(theirs, ours))
 }
 
 /// Compares without telling by its time where they differ: there may be a password.
