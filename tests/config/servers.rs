@@ -549,6 +549,10 @@ fn connecting_takes_five_seconds_unless_checker_server_or_service_say_otherwise(
     assert_eq!(timeout("connect_timeout 1", "", ""), Duration::from_secs(1));
     assert_eq!(timeout("connect_timeout 1", "connect_timeout 2", ""), Duration::from_secs(2));
     assert_eq!(timeout("connect_timeout 1", "connect_timeout 2", "connect_timeout 0.5"), Duration::from_millis(500));
+    // keepalived gives a host of SMTP_CHECK none at all, unless it has a connect_timeout of its own.
+    assert_eq!(timeout("", "", "host {\n}"), Duration::from_secs(5));
+    assert_eq!(timeout("connect_timeout 1", "", "host {\n}"), Duration::from_secs(1));
+    assert_eq!(timeout("connect_timeout 1", "", "host {\nconnect_timeout 0.5\n}"), Duration::from_millis(500));
 }
 
 #[test]

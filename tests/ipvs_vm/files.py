@@ -77,6 +77,9 @@ def hurried(text):
         if re.match(r"^\s*virtual_server\s+[^{#!]+\{\s*$", line):
             lines.append("    delay_loop 2")
             lines.append("    delay_before_retry 1")
+        if re.match(r"^\s*host\s*\{\s*$", line):
+            # Without one, keepalived gives the answers of a host of SMTP_CHECK no time at all.
+            lines.append("    connect_timeout 3")
     return "\n".join(lines)
 
 
