@@ -1,12 +1,14 @@
 # The whole daemon with $SERVICES virtual servers and $SERVERS real servers (few by default; 2277 and 37205 are the
-# largest that are known) beside Debian's keepalived: start, reload without and with changes, stop; numbers for both.
-services=${SERVICES:-50} servers=${SERVERS:-1000}
+# largest that are known), each with a $CHECKER (TCP_CHECK, or none), beside Debian's keepalived: start, reload without
+# and with changes, stop; numbers for both. Who is not idle after $BUSY_LIMIT seconds is not waited for.
+services=${SERVICES:-50} servers=${SERVERS:-1000} checker=${CHECKER:-TCP_CHECK} busy_limit=${BUSY_LIMIT:-600}
 
 # A listener that every address of 127/8 leads to: all checks succeed. They are spread so far that few come at all.
 config() { # WEIGHT: of every hundredth real server
-    python3 - "$services" "$servers" "$1" <<'CONF'
+    python3 - "$services" "$servers" "$1" "$checker" <<'CONF'
 import sys
-services, servers, weight = map(int, sys.argv[1:])
+services, servers, weight = map(int, sys.argv[1:4])
+checker = sys.argv[4]
 made = 0
 for number in range(services):
     print(f"virtual_server 10.{200 + number // 62500}.{number // 250 % 250}.{number % 250 + 1} 80 {{")
@@ -15,7 +17,9 @@ for number in range(services):
     for server in range(made, until):
         print(f"    real_server 127.{2 + server // 65536}.{server // 256 % 256}.{server % 256} 80 {{")
         print(f"        weight {weight if server % 100 == 0 else 1}")
-        print("        TCP_CHECK {\n            connect_port 8001\n            connect_timeout 3\n        }\n    }")
+        if checker != "none":
+            print(f"        {checker} {{\n            connect_port 8001\n            connect_timeout 3\n        }}")
+        print("    }")
     made = until
     print("}")
 CONF
@@ -34,12 +38,27 @@ now() { echo $((${EPOCHREALTIME/./} / 1000)); }
 within() { ip netns exec "$name" "$@"; }
 entries() { within ipvsadm -Sn | grep -c "^-a .* -w $1"; }
 processes() { echo "$daemon" $(pgrep -P "$daemon"); }
-ticks() { cat $(printf '/proc/%s/stat ' $(processes)) 2>/dev/null | awk '{ sub(/.*\) /, ""); sum += $12 + $13 } END { print sum + 0 }'; }
-# Milliseconds from $begun until it has nothing more to do: less than a twentieth of the processor for a second.
+# Milliseconds from $begun until it has nothing more to do: less than a twentieth of the processor for a second. Looking
+# starts no process, which would take more of the processor than it is to measure.
+exec {never}<> <(:)
 busy() {
-    local before=$(ticks) after
-    while sleep 1; after=$(ticks); [ $((after - before)) -gt 5 ]; do before=$after; done
-    echo $(($(now) - begun - 1000))
+    local pids=$(processes) pid stat at=() used=() i
+    for ((i = 0; ; i++)); do
+        at[i]=$((${EPOCHREALTIME/./} / 1000 - begun)) used[i]=0
+        for pid in $pids; do
+            { read -r stat <"/proc/$pid/stat"; } 2>/dev/null || continue
+            stat=(${stat##*) })
+            used[i]=$((used[i] + stat[11] + stat[12]))
+        done
+        if [ "$i" -ge 10 ] && [ $((used[i] - used[i - 10])) -le 5 ]; then
+            echo "${at[i - 10]}"
+            return
+        elif [ "${at[i]}" -gt $((busy_limit * 1000)) ]; then
+            echo ">$((busy_limit * 1000))"
+            return
+        fi
+        read -rt .1 -u "$never"
+    done
 }
 anonymous() { cat $(printf '/proc/%s/status ' $(processes)) | awk '/^RssAnon/ { if ($2 > most) most = $2 } END { print most }'; }
 programmed() { [ "$(within ipvsadm -Ln -t "$last" 2>/dev/null | grep -c -- '-> 127')" = "$in_last" ]; }
