@@ -20,6 +20,7 @@ pub mod script_line;
 pub mod shapes;
 pub mod short_text;
 pub mod source;
+pub mod testimony;
 pub mod text;
 pub mod tree;
 pub mod value;

@@ -80,6 +80,14 @@ impl Files for Recording {
 }
 
 impl Recording {
+    /// Whether `files` give the same answers now.
+    pub fn still_holds(&self, files: &mut impl Files) -> bool {
+        self.matches.iter().all(|((directory, pattern), paths)| files.matches(directory, pattern) == *paths)
+            && self.directories.iter().all(|(path, real)| files.real_directory(path) == *real)
+            && self.environment.iter().all(|(name, value)| files.environment(name) == *value)
+            && self.files.iter().all(|(path, answer)| files.read(path) == *answer)
+    }
+
     /// As bytes, after those that are there already.
     ///
     /// After the magic there are four lists, each a count and its entries; every text is a length and its bytes, every
@@ -224,6 +232,17 @@ mod tests {
         assert_eq!(again.read(Path::new("/etc/a.conf")), Ok(b"x\n".to_vec().into()));
         assert_eq!(again.read(Path::new("/etc/none")), Err(ReadError::NotFound));
         assert_eq!(again.environment("HOME"), None);
+    }
+
+    #[test]
+    fn a_recording_holds_until_anything_answers_otherwise() {
+        let recorded = recorded();
+        assert!(recorded.still_holds(&mut Memory::of("/etc/a.conf", "x\n")));
+        assert!(!recorded.still_holds(&mut Memory::of("/etc/a.conf", "y\n")));
+        assert!(!recorded.still_holds(&mut Memory::of("/etc/b.conf", "x\n")));
+        let mut more = Memory::of("/etc/a.conf", "x\n");
+        more.files.insert("/etc/none".into(), Ok(b"z\n".to_vec()));
+        assert!(!recorded.still_holds(&mut more));
     }
 
     #[test]

@@ -144,6 +144,10 @@ async fn idle(child: Child) -> io::Result<u8> {
                     info!("Reloading");
                     parent.send(&FromChild::Reloaded(Ok(Vec::new())));
                 }
+                ToChild::ReloadSame => {
+                    info!("Reloading");
+                    parent.send(&FromChild::Reloaded(Ok(Vec::new())));
+                }
                 ToChild::Status | ToChild::Beat => {}
             }
         }

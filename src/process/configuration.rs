@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::config::recording::{Recorder, Recording};
+use crate::config::testimony::{Testimony, Witness};
 use crate::config::{self, LoadOptions, Loaded};
-use crate::diag::{Severity, render};
+use crate::diag::{Diagnostic, Severity, render};
 use crate::model::Config;
 use crate::process::options::Options;
 use crate::sys::disk::Disk;
@@ -22,13 +23,56 @@ pub struct Read {
     pub loaded: Loaded,
     /// The files' bytes for the children.
     pub bundle: Vec<u8>,
+    /// What else it rests on.
+    testimony: Testimony,
 }
 
 impl Read {
-    /// What the parent keeps: the meaning, and the bytes for children that start. The text and its findings go.
-    pub fn seal(self) -> io::Result<(Config, OwnedFd)> {
+    /// What the parent keeps; the text and what its findings speak of go.
+    pub fn seal(self) -> io::Result<Sealed> {
         let bundle = memfd::sealed("configuration", &self.bundle)?;
-        Ok((self.loaded.config.without_virtual_servers(), bundle))
+        let findings = findings(&self.loaded);
+        Ok(Sealed {
+            config: self.loaded.config.without_virtual_servers(),
+            bundle,
+            testimony: Some(self.testimony),
+            findings,
+        })
+    }
+}
+
+/// A configuration as the parent keeps it while it is in force.
+#[derive(Debug)]
+pub struct Sealed {
+    /// What it means, but for virtual servers, which are the checker's.
+    pub config: Config,
+    /// The files' bytes for children that start.
+    pub bundle: OwnedFd,
+    /// None where a child may have another one.
+    testimony: Option<Testimony>,
+    /// What was found in it, for the log.
+    pub findings: Vec<Finding>,
+}
+
+/// How serious a finding is, and what it says in one line.
+pub type Finding = (Severity, String);
+
+impl Sealed {
+    /// Whether reading the same files now would give the same, so that it need not be done: of a large configuration,
+    /// comparing takes a tenth of the time. An error is the kernel's, see [`read`].
+    pub fn still_holds(&self, origin: &Origin) -> io::Result<bool> {
+        let Some(testimony) = &self.testimony else { return Ok(false) };
+        let bundle = memfd::read(self.bundle.try_clone()?)?;
+        let Some((before, recording)) = Origin::from_bytes(&bundle) else { return Ok(false) };
+        let same_files = |recording: Recording| recording.still_holds(&mut Disk);
+        Ok(before == *origin
+            && Recording::from_bytes(recording).is_some_and(same_files)
+            && testimony.still_holds(&Host::observe()?))
+    }
+
+    /// Some child may have taken another configuration: the files must be read again.
+    pub fn doubt(&mut self) {
+        self.testimony = None;
     }
 }
 
@@ -68,10 +112,10 @@ impl Origin {
 /// something else.
 pub fn read(options: &Options, origin: &Origin) -> io::Result<Read> {
     let mut files = Recorder::new(Disk);
-    let host = Host::observe()?;
+    let host = Witness::of(Host::observe()?);
     let loaded = config::load(&mut files, &options.config_file, &load_options(options, origin), &host);
     let bundle = files.into_recording().append_to(origin.to_bytes());
-    Ok(Read { loaded, bundle })
+    Ok(Read { loaded, bundle, testimony: host.into_testimony() })
 }
 
 /// Reads the same files for nobody else: nothing is kept for children.
@@ -98,7 +142,7 @@ pub fn load_bundle(bundle: OwnedFd, options: &Options) -> Load {
     let loaded = read_bundle(bundle, options).map_err(|error| format!("cannot read the configuration: {error}"))?;
     match loaded.diagnostics.start_status() {
         None => Ok(loaded.config),
-        Some(_) => Err(finding_lines(&loaded).pop().unwrap_or_default()),
+        Some(_) => Err(findings(&loaded).pop().map(|(_, line)| line).unwrap_or_default()),
     }
 }
 
@@ -115,10 +159,10 @@ fn load_options(options: &Options, origin: &Origin) -> LoadOptions {
     }
 }
 
-/// Sends the findings to the log.
-pub fn log_findings(loaded: &Loaded) {
-    for (finding, line) in loaded.diagnostics.iter().zip(finding_lines(loaded)) {
-        match finding.severity {
+/// Sends findings to the log.
+pub fn log_findings(findings: &[Finding]) {
+    for (severity, line) in findings {
+        match severity {
             Severity::Note => tracing::debug!("{line}"),
             Severity::Warning => tracing::warn!("{line}"),
             Severity::Error | Severity::Fatal => tracing::error!("{line}"),
@@ -126,9 +170,10 @@ pub fn log_findings(loaded: &Loaded) {
     }
 }
 
-/// Each finding as one line.
-pub fn finding_lines(loaded: &Loaded) -> Vec<String> {
-    loaded.diagnostics.iter().map(|finding| render::log_line(finding, &loaded.sources)).collect()
+/// What was found, each finding as one line.
+pub fn findings(loaded: &Loaded) -> Vec<Finding> {
+    let line = |finding: &Diagnostic| (finding.severity, render::log_line(finding, &loaded.sources));
+    loaded.diagnostics.iter().map(line).collect()
 }
 
 /// The findings with the text they speak of, as a person reads them.

@@ -9,6 +9,8 @@ use crate::sys::spawn::Program;
 pub enum ToChild {
     /// Take the configuration that rides along as a memory file; answer with [`FromChild::Reloaded`].
     Reload,
+    /// Take the configuration that is in force once more; answer with [`FromChild::Reloaded`].
+    ReloadSame,
     /// Answer with [`FromChild::Status`].
     Status,
     /// Turn the loop once: the heartbeat is the answer.

@@ -7,7 +7,6 @@ mod slot;
 mod timed;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::task::Poll;
 
 use nix::unistd::Pid;
@@ -16,8 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
 use crate::dump;
-use crate::model::{Config, ScriptCommand};
-use crate::process::configuration::Read;
+use crate::model::ScriptCommand;
+use crate::process::configuration::{Read, Sealed};
 use crate::process::ipc::{FromChild, Order, Reply, Summary};
 use crate::process::lines;
 use crate::process::paths::{Dump, dump_file};
@@ -65,9 +64,8 @@ struct Parent {
     /// One wake-up for each deadline: the runtime's timer takes several to a far one.
     alarm: AsyncFd<Deadline>,
     slots: Vec<Slot>,
-    /// The configuration in force, and its bytes for children that start.
-    config: Config,
-    bundle: OwnedFd,
+    /// The configuration.
+    in_force: Sealed,
     progress: Progress,
     reloading: Option<reload::Reloading>,
     timed: Timed,
@@ -101,17 +99,17 @@ enum Happening {
 
 impl Parent {
     fn new(mut start: Start, read: Read) -> io::Result<Self> {
-        let (config, bundle) = read.seal()?;
+        let in_force = read.seal()?;
         memory::give_back();
         let pid_files = std::mem::take(&mut start.child_pid_files);
-        let slots = pid_files.into_iter().map(|(kind, file)| Slot::new(kind, file, &start.options, &config)).collect();
+        let slots =
+            pid_files.into_iter().map(|(kind, file)| Slot::new(kind, file, &start.options, &in_force.config)).collect();
         let orders = control::serve(&start.names.socket(&start.options));
         Ok(Self {
             signals: Signals::open()?.watch()?,
             alarm: Deadline::new()?.watch()?,
             slots,
-            config,
-            bundle,
+            in_force,
             // The start counts as the first reload: a SIGHUP that comes meanwhile is done once it is complete.
             progress: {
                 let mut progress = Progress::default();
@@ -135,12 +133,12 @@ impl Parent {
     }
 
     async fn live(mut self) -> u8 {
-        if let Some((script, limit)) = self.config.global.startup_script.clone() {
+        if let Some((script, limit)) = self.in_force.config.global.startup_script.clone() {
             self.run_script("startup", &script, limit).await;
         }
         if self.stopping.is_none() {
             self.remove_reload_file();
-            self.timed.follow(self.config.global.reload_time.as_ref());
+            self.timed.follow(self.in_force.config.global.reload_time.as_ref());
             self.start_children();
         }
         while !self.has_ended() {
@@ -148,7 +146,7 @@ impl Parent {
             self.take(happening);
             self.tick();
         }
-        if let Some((script, limit)) = self.config.global.shutdown_script.clone() {
+        if let Some((script, limit)) = self.in_force.config.global.shutdown_script.clone() {
             self.run_script("shutdown", &script, limit).await;
         }
         self.leave()
@@ -165,7 +163,7 @@ impl Parent {
     /// Tells every child's engine whether the configuration has work for it.
     fn want_children(&mut self) {
         for i in 0..self.slots.len() {
-            let wanted = self.slots[i].has_work(&self.start.options, &self.config);
+            let wanted = self.slots[i].has_work(&self.start.options, &self.in_force.config);
             if wanted != self.slots[i].life.is_wanted() {
                 self.feed(i, Input::Wanted(wanted));
             }
@@ -325,7 +323,7 @@ impl Parent {
         let (name, last) = (slot.kind.log_name(), slot.last_pid);
         match action {
             Action::Spawn => {
-                let spawned = slot.spawn(&self.start.argv, &self.bundle);
+                let spawned = slot.spawn(&self.start.argv, &self.in_force.bundle);
                 self.feed(i, if spawned { Input::Spawned } else { Input::NotSpawned });
             }
             Action::Terminate => slot.signal(Signal::Stop.number()),
@@ -417,8 +415,9 @@ impl Parent {
 
     fn dump_data(&self) {
         info!("Printing parent data for process({}) on signal", std::process::id());
-        let path = dump_file(Dump::ParentData, &self.config.global, &self.start.names);
-        if let Err(error) = files::replace(&path, dump::global(&self.config.global).as_bytes(), files::mode()) {
+        let path = dump_file(Dump::ParentData, &self.in_force.config.global, &self.start.names);
+        if let Err(error) = files::replace(&path, dump::global(&self.in_force.config.global).as_bytes(), files::mode())
+        {
             info!("Can't open dump file {} ({error})", path.display());
         }
     }
@@ -433,7 +432,7 @@ impl Parent {
         for slot in &self.slots {
             slot.signal(Signal::Stop.number());
         }
-        self.stopping = Some(Stopping { status, kill_at: Some(clock::now() + self.config.global.child_wait) });
+        self.stopping = Some(Stopping { status, kill_at: Some(clock::now() + self.in_force.config.global.child_wait) });
     }
 
     fn kill_children(&mut self) {

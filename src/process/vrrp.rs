@@ -506,6 +506,7 @@ impl Process {
         while let Some(message) = self.parent.receive::<ToChild>()? {
             match message {
                 ToChild::Reload => self.begin_reload(),
+                ToChild::ReloadSame => self.reload_same(),
                 ToChild::Beat => {}
                 ToChild::Status => {
                     let status = self.status();

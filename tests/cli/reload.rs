@@ -1,5 +1,6 @@
 //! Reloads: what they change, and that nothing changes when they are refused.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
@@ -87,6 +88,32 @@ fn a_lesser_error_is_refused_only_with_reload_check_config() {
         daemon.wait_for(&format!("New config failed validation, see {} for details", log.display()));
         assert!(dir.read("findings").contains("nonsense"));
         assert!(addresses().contains("10.0.0.100/24"));
+        assert!(daemon.stop().success());
+    });
+}
+
+/// The files are what they were, but not what they speak of.
+#[test]
+fn a_reload_of_the_same_files_says_the_same_until_the_machine_is_another() {
+    scratch(|| {
+        let dir = Dir::new();
+        let script = dir.path("check");
+        let block = format!("vrrp_script check {{\n  script {}\n  interval 1\n}}\n", script.display());
+        let routers =
+            router("VI_1", 51, &["10.0.0.100/24"]).replacen("{\n", "{\n  track_script {\n    check\n  }\n", 1);
+        dir.write("k.conf", &format!("{block}{routers}"));
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("(VI_1) Entering MASTER STATE");
+        let missing = format!("'{}' does not exist", script.display());
+        let reload = || dir.ask("reload").stdout;
+        let first = reload();
+        assert!(first.contains(&missing) && first.ends_with("nothing has changed\nreload complete\n"), "{first}");
+        assert_eq!((reload(), reload()), (first.clone(), first));
+        let path = dir.write("check", "#!/bin/sh\nexit 1\n");
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        let found = reload();
+        assert!(!found.contains(&missing) && !found.contains("nothing has changed"), "{found}");
+        daemon.wait_for("(VI_1) Entering FAULT STATE");
         assert!(daemon.stop().success());
     });
 }

@@ -31,6 +31,12 @@ impl Process {
         }
     }
 
+    /// The files and the machine are what they were.
+    pub(super) fn reload_same(&mut self) {
+        info!("Reloading");
+        self.take_load(Ok(self.config.clone()));
+    }
+
     pub(super) fn take_load(&mut self, load: Load) {
         let answer = load.map(|config| {
             self.take_config(config);

@@ -1,14 +1,12 @@
 //! A reload as the parent does it: read once, decide, hand over, wait for the answers. SIGHUP and the control socket
 //! share this path.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use tokio::sync::oneshot;
 use tracing::{debug, error, info, warn};
 
-use crate::model::Config;
-use crate::process::configuration;
+use crate::process::configuration::{self, Finding, Sealed};
 use crate::process::ipc::{CONTROL_VERSION, Reply, ToChild};
 use crate::supervise::reload::{Refusal, changes, refusal};
 use crate::sys::{clock, files, memory};
@@ -26,8 +24,8 @@ pub(super) struct Reloading {
     pending: Vec<usize>,
     lines: Vec<String>,
     problems: Vec<String>,
-    /// What was in force before, for children that start when the new one is not taken.
-    before: (Config, OwnedFd),
+    /// What was in force before, for children that start when the new one is not taken; none where it is the same.
+    before: Option<Sealed>,
     pub(super) deadline: Instant,
 }
 
@@ -60,24 +58,33 @@ impl Parent {
         self.service.reloading();
         let replies = std::mem::take(&mut self.next_replies);
         self.make_reload_file();
-        let read = configuration::read(&self.start.options, &self.start.origin);
+        let read = match self.may_be_same() {
+            true => None,
+            false => Some(configuration::read(&self.start.options, &self.start.origin)),
+        };
         self.remove_reload_file();
         let mut read = match read {
-            Ok(read) => read,
-            Err(error) => {
+            None => {
+                configuration::log_findings(&self.in_force.findings);
+                let lines = lines(&self.in_force.findings);
+                return self.hand_over(None, lines, replies);
+            }
+            Some(Ok(read)) => read,
+            Some(Err(error)) => {
                 let reason = format!("cannot ask the kernel for interfaces: {error}");
                 return self.reload_refused(reason, Vec::new(), replies);
             }
         };
-        configuration::log_findings(&read.loaded);
-        let lines = configuration::finding_lines(&read.loaded);
+        let findings = configuration::findings(&read.loaded);
+        configuration::log_findings(&findings);
+        let lines = lines(&findings);
         if let Some(name) = &self.start.options.namespace {
             // The command line beats the file, at a reload as at the start.
             let global = std::sync::Arc::make_mut(&mut read.loaded.config.global);
             global.net_namespace = Some(name.clone());
-            std::sync::Arc::make_mut(&mut self.config.global).net_namespace = Some(name.clone());
+            std::sync::Arc::make_mut(&mut self.in_force.config.global).net_namespace = Some(name.clone());
         }
-        let refusal = refusal(&self.config, &read.loaded.config, &read.loaded.diagnostics);
+        let refusal = refusal(&self.in_force.config, &read.loaded.config, &read.loaded.diagnostics);
         let refused = refusal.map(|refusal| self.refusal_text(&refusal, &lines));
         let sealed = match refused {
             Some(reason) => Err(reason),
@@ -85,13 +92,20 @@ impl Parent {
         };
         match sealed {
             Err(reason) => self.reload_refused(reason, lines, replies),
-            Ok((config, bundle)) => self.hand_over(config, bundle, lines, replies),
+            Ok(new) => self.hand_over(Some(new), lines, replies),
         }
         memory::give_back();
     }
 
+    /// Whether reading the files once more would change nothing, nor say anything else. With `reload_check_config`,
+    /// findings that a start has let pass refuse a reload.
+    fn may_be_same(&self) -> bool {
+        self.in_force.config.global.reload_check_config.is_none()
+            && self.in_force.still_holds(&self.start.origin).unwrap_or(false)
+    }
+
     fn reload_file(&self) -> Option<PathBuf> {
-        let named = self.config.global.reload_file.as_ref()?;
+        let named = self.in_force.config.global.reload_file.as_ref()?;
         Some(named.clone().unwrap_or_else(|| self.start.names.reload_file()))
     }
 
@@ -120,7 +134,7 @@ impl Parent {
                 lines.last().cloned().unwrap_or_else(|| "keepalived cannot run with this configuration".into())
             }
             Refusal::Findings => {
-                let log = self.config.global.reload_check_config.as_deref().unwrap_or("/dev/null".as_ref());
+                let log = self.in_force.config.global.reload_check_config.as_deref().unwrap_or("/dev/null".as_ref());
                 write_findings(log, lines);
                 format!("New config failed validation, see {} for details", log.display())
             }
@@ -146,14 +160,20 @@ impl Parent {
         self.next_reload();
     }
 
-    fn hand_over(&mut self, config: Config, bundle: OwnedFd, lines: Vec<String>, replies: Vec<oneshot::Sender<Reply>>) {
-        let lines = lines.into_iter().chain(changes(&self.config, &config)).collect();
-        let before = (std::mem::replace(&mut self.config, config), std::mem::replace(&mut self.bundle, bundle));
+    /// Lets the children take over a new configuration, or once more the one that is in force.
+    fn hand_over(&mut self, new: Option<Sealed>, lines: Vec<String>, replies: Vec<oneshot::Sender<Reply>>) {
+        let config = new.as_ref().map_or(&self.in_force.config, |new| &new.config);
+        let lines = lines.into_iter().chain(changes(&self.in_force.config, config)).collect();
+        let before = new.map(|new| std::mem::replace(&mut self.in_force, new));
         let mut pending = Vec::new();
         for i in 0..self.slots.len() {
-            let stays = self.slots[i].has_work(&self.start.options, &self.config);
+            let stays = self.slots[i].has_work(&self.start.options, &self.in_force.config);
             let slot = &mut self.slots[i];
-            if let (true, Some(link), Ok(copy)) = (stays, &mut slot.link, self.bundle.try_clone()) {
+            let (true, Some(link)) = (stays, &mut slot.link) else { continue };
+            if before.is_none() {
+                link.send(&ToChild::ReloadSame);
+                pending.push(i);
+            } else if let Ok(copy) = self.in_force.bundle.try_clone() {
                 link.send_with(&ToChild::Reload, copy);
                 pending.push(i);
             }
@@ -194,14 +214,17 @@ impl Parent {
             reloading.problems.push(format!("the {} process has not answered", self.slots[i].kind.log_name()));
         }
         if !reloading.problems.is_empty() {
-            (self.config, self.bundle) = reloading.before;
+            if let Some(before) = reloading.before {
+                self.in_force = before;
+            }
+            self.in_force.doubt();
             self.want_children();
             let reason = reloading.problems.join("; ");
             return self.reload_refused(reason, reloading.lines, reloading.replies);
         }
         self.reloads.0 += 1;
         self.last_refusal = None;
-        self.timed.follow(self.config.global.reload_time.as_ref());
+        self.timed.follow(self.in_force.config.global.reload_time.as_ref());
         info!("Reload complete");
         for reply in reloading.replies {
             let mut lines = reloading.lines.clone();
@@ -211,6 +234,10 @@ impl Parent {
         self.service.ready(&self.status_line());
         self.next_reload();
     }
+}
+
+fn lines(findings: &[Finding]) -> Vec<String> {
+    findings.iter().map(|(_, line)| line.clone()).collect()
 }
 
 fn write_findings(path: &std::path::Path, lines: &[String]) {
