@@ -294,7 +294,7 @@ impl Process {
                 waits = waits.start.min(waited)..waits.end.max(waited);
                 node.handle(Input::Received { meta, waited, bytes }, now, actions);
             });
-            self.company.heard(count, waits.end.saturating_sub(waits.start), now, node.patience());
+            self.company.heard(count, waits, now, node.patience());
         }
         if woken.kernel {
             self.hear_kernel();

@@ -1,5 +1,7 @@
 //! Packets that come together are heard together: waking up costs more than a packet. Pure.
 
+use std::ops::Range;
+
 use crate::time::{Duration, Instant};
 
 /// So long packets are waited for at least where it is worth it, and at most as long as the engine has patience.
@@ -24,6 +26,8 @@ pub(super) struct Company {
     /// How long bursts take, and some more; none before one was measured. What waits longer than that grows cold, and
     /// costs twice as much then.
     burst: Option<Duration>,
+    /// When the present one began.
+    began: Instant,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,13 +42,19 @@ enum Pause {
 }
 
 impl Company {
-    /// A turn brought so many packets, the last of them so long after the first, as far as that is known; `patience` is
-    /// the engine's.
-    pub(super) fn heard(&mut self, count: usize, spread: Duration, now: Instant, patience: Duration) {
+    /// A turn brought so many packets, of which the last has waited for the least of `waits` and the first for the most, as
+    /// far as that is known; `patience` is the engine's.
+    pub(super) fn heard(&mut self, count: usize, waits: Range<Duration>, now: Instant, patience: Duration) {
         let patience = patience.max(PATIENCE);
         let silence = now.since(self.heard);
-        if self.pause == Pause::AtFirst {
-            self.measure(spread, silence, patience);
+        if silence >= patience {
+            self.began = now - waits.end;
+        }
+        if self.pause != Pause::None {
+            // They differ: it is cheaper to wait for the longest.
+            let took = (now - waits.start).since(self.began) * 3 / 2;
+            let burst = took.max(self.burst.unwrap_or_default() * 15 / 16).max(PATIENCE * 2);
+            self.burst = Some(burst.min(patience));
         }
         let gap = silence / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
         let are_dense = silence < patience * 2 && gap < patience / WORTH;
@@ -56,16 +66,6 @@ impl Company {
         } else {
             Pause::None
         };
-    }
-
-    fn measure(&mut self, spread: Duration, silence: Duration, patience: Duration) {
-        let before = self.burst.unwrap_or_default();
-        let burst = match silence < patience {
-            // The rest of one that took longer than we have waited.
-            true => before * 2,
-            false => (spread * 3 / 2).max(before * 7 / 8),
-        };
-        self.burst = Some(burst.max(PATIENCE * 2).min(patience));
     }
 
     /// Until when it is not worth looking whether packets have come. The engine may have lost its patience meanwhile.
@@ -124,7 +124,8 @@ mod tests {
             let (first, longest) = (arrivals[next], company.longest_wait());
             assert!(now.since(first) <= longest + TURN, "{:?}", now.since(first));
             next += count;
-            company.heard(count, arrivals[next - 1].since(first).min(longest), now, ENGINE);
+            let waited = |at| now.since(at).min(longest);
+            company.heard(count, waited(arrivals[next - 1])..waited(first), now, ENGINE);
             now += TURN;
         }
         wakes
@@ -188,7 +189,7 @@ mod tests {
         for (count, gap) in [(50, SECOND), (1, MS), (1, MS), (9, MS * 90), (1, MS * 90), (3, MS * 90), (1, SECOND)] {
             now += gap;
             for patience in [Duration::ZERO, ENGINE] {
-                company.heard(count, gap.min(MS * 3), now, patience);
+                company.heard(count, Duration::ZERO..gap.min(MS * 3), now, patience);
                 let most = patience.max(PATIENCE);
                 assert!(company.before(patience).is_none_or(|until| until <= now + most));
                 assert!(company.once_there(now + MS, patience).is_none_or(|pause| pause <= most));
