@@ -119,8 +119,12 @@ mod tests {
         machine.link(&"eth0".parse().unwrap());
         machine.link(&"none0".parse().unwrap());
         machine.link_names();
-        (machine.user("root"), machine.user("nobody"), machine.group("root"));
-        (machine.own_user(), machine.own_user_name(), machine.host_name());
+        machine.user("root");
+        machine.user("nobody");
+        machine.group("root");
+        machine.own_user();
+        machine.own_user_name();
+        machine.host_name();
         machine.address_of("mail.example.com");
         machine.has_directory(Path::new("/etc"));
         let _ = machine.script(Path::new("/usr/bin/true"), root, false);
