@@ -1,11 +1,12 @@
 //! When a checker runs, and what an answer means for it: retries, urls, dynamic weights (`lvs.md` §5).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::check::io::{ProbeId, Reason, ReasonKind, Verdict};
 use crate::check::report::CheckerEvent;
 use crate::model;
-use crate::model::checker::{FileCheck, Http, Probe, Schedule};
+use crate::model::checker::{Connection, FileCheck, Http, Probe, Schedule};
 use crate::time::{Duration, Instant};
 
 /// A checker of one real server.
@@ -314,13 +315,13 @@ pub(crate) fn file_reason(number: i32) -> Reason {
     Reason { kind: ReasonKind::File, detail: format!("the number in its file is {number}").into() }
 }
 
-/// Whether two checkers put the same question, so that the answers to one say something about the other. How long they
-/// wait for the answer does not matter.
-pub(crate) fn same_question(a: &Probe, b: &Probe) -> bool {
+/// Whether two checkers put the same question, so that the answers to one say something about the other. Each is of a
+/// server that is asked there unless it says otherwise. How long they wait for the answer does not matter.
+pub(crate) fn same_question((a, a_at): (&Probe, SocketAddr), (b, b_at): (&Probe, SocketAddr)) -> bool {
     use Probe as P;
-    let same = |a: &model::checker::Connection, b: &model::checker::Connection| {
-        let timeout = a.timeout;
-        *a == model::checker::Connection { timeout, ..b.clone() }
+    let same = |a: &Connection, b: &Connection| {
+        let Connection { connect_ip, connect_port, timeout, .. } = *a;
+        a.target(a_at) == b.target(b_at) && *a == Connection { connect_ip, connect_port, timeout, ..b.clone() }
     };
     match (a, b) {
         (P::Tcp(a), P::Tcp(b)) | (P::Ping(a), P::Ping(b)) => same(a, b),

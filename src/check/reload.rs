@@ -168,12 +168,12 @@ impl RealServer {
     /// This server under a new configuration of it. It comes or goes afterwards, where its checkers ask for that.
     fn reloaded(self, config: &Arc<model::RealServer>, files: &[i32]) -> Self {
         let was_alive = self.alive;
-        let same_place = self.config.check_port == config.check_port;
+        let (was_at, is_at) = (self.config.asked_at(), config.asked_at());
         let mut old = self.checkers.into_iter().map(Some).collect::<Vec<_>>();
         let mut checkers = Vec::new();
         for new in config.checkers.iter() {
             let equal = |old: &&mut Option<Checker>| {
-                old.as_ref().is_some_and(|old| same_place && same_question(&old.config.probe, &new.probe))
+                old.as_ref().is_some_and(|old| same_question((&old.config.probe, was_at), (&new.probe, is_at)))
             };
             let matched = old.iter_mut().find(equal).and_then(Option::take);
             checkers.push(match matched {

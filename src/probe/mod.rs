@@ -78,8 +78,8 @@ impl Environment {
     }
 }
 
-/// Asks a real server once; it is asked at `server` where its checker does not say otherwise. `url` is the place of the url in HTTP_GET and SSL_GET. Dropping the future ends the
-/// conversation.
+/// Asks a real server once; it is asked at `server` where its checker does not say otherwise. `url` is the place of the
+/// url in HTTP_GET and SSL_GET. Dropping the future ends the conversation.
 ///
 /// MISC_CHECK, FILE_CHECK and BFD_CHECK are no conversations: their verdicts come from scripts and events.
 pub async fn run(checker: Arc<Checker>, server: SocketAddr, url: usize, environment: Arc<Environment>) -> Verdict {

@@ -21,8 +21,10 @@ use crate::sys::memfd;
 pub struct Read {
     /// What it means.
     pub loaded: Loaded,
+    /// What was found in it, for the log.
+    pub findings: Vec<Finding>,
     /// The files' bytes for the children.
-    pub bundle: Vec<u8>,
+    bundle: Vec<u8>,
     /// What else it rests on.
     testimony: Testimony,
 }
@@ -31,12 +33,11 @@ impl Read {
     /// What the parent keeps; the text and what its findings speak of go.
     pub fn seal(self) -> io::Result<Sealed> {
         let bundle = memfd::sealed("configuration", &self.bundle)?;
-        let findings = findings(&self.loaded);
         Ok(Sealed {
             config: self.loaded.config.without_virtual_servers(),
             bundle,
             testimony: Some(self.testimony),
-            findings,
+            findings: self.findings,
         })
     }
 }
@@ -59,7 +60,7 @@ pub type Finding = (Severity, String);
 
 impl Sealed {
     /// Whether reading the same files now would give the same, so that it need not be done: of a large configuration,
-    /// comparing takes a tenth of the time. An error is the kernel's, see [`read`].
+    /// comparing takes a fraction of the time. An error is the kernel's, see [`read`].
     pub fn still_holds(&self, origin: &Origin) -> io::Result<bool> {
         let Some(testimony) = &self.testimony else { return Ok(false) };
         let bundle = memfd::read(self.bundle.try_clone()?)?;
@@ -115,7 +116,8 @@ pub fn read(options: &Options, origin: &Origin) -> io::Result<Read> {
     let host = Witness::of(Host::observe()?);
     let loaded = config::load(&mut files, &options.config_file, &load_options(options, origin), &host);
     let bundle = files.into_recording().append_to(origin.to_bytes());
-    Ok(Read { loaded, bundle, testimony: host.into_testimony() })
+    let findings = findings(&loaded);
+    Ok(Read { loaded, findings, bundle, testimony: host.into_testimony() })
 }
 
 /// Reads the same files for nobody else: nothing is kept for children.
@@ -171,7 +173,7 @@ pub fn log_findings(findings: &[Finding]) {
 }
 
 /// What was found, each finding as one line.
-pub fn findings(loaded: &Loaded) -> Vec<Finding> {
+fn findings(loaded: &Loaded) -> Vec<Finding> {
     let line = |finding: &Diagnostic| (finding.severity, render::log_line(finding, &loaded.sources));
     loaded.diagnostics.iter().map(line).collect()
 }

@@ -93,7 +93,7 @@ fn prepare(options: Options, argv: Vec<OsString>) -> Result<(Start, Read), u8> {
         info!("Changing syslog ident to {ident}");
         log::set_ident(&ident);
     }
-    configuration::log_findings(&configuration::findings(&read.loaded));
+    configuration::log_findings(&read.findings);
     if read.loaded.files_found {
         info!("Configuration file {}", options.config_file);
     } else {

@@ -9,6 +9,7 @@ use super::io::PacketMeta;
 
 /// Bytes of a datagram that can be a routine: IPv4 with 25 addresses, IPv6 with 7.
 const MOST: usize = 128;
+
 /// The advert before.
 #[derive(Clone, Debug)]
 pub(crate) struct Routine {

@@ -100,6 +100,22 @@ fn a_checker_that_asks_at_another_port_begins_anew() {
     assert_eq!(bench.dests(VIP), ["10.0.0.1:80 1"]);
 }
 
+/// However its file says where it asks.
+#[test]
+fn a_checker_that_asks_at_the_same_port_goes_on() {
+    let config = |port, connect_port| {
+        let connection = Connection { connect_port, ..Connection::within(secs(5)) };
+        let server = rs("10.0.0.1:80").checked(checker(Probe::Tcp(connection)));
+        lvs([vs(VIP, [server.with(|rs| rs.check_port = port)])])
+    };
+    let mut bench = Bench::started(config(80, None));
+    bench.answer(FIRST, refused());
+    for same in [config(80, Some(80)), config(8080, Some(80))] {
+        bench.reload(same);
+        assert_eq!(bench.dests(VIP), none());
+    }
+}
+
 /// D04: persistence, granularity, scheduler and flags. Also thresholds and the forwarding method of a server.
 #[test]
 fn d04_settings_of_services_and_servers_are_edited_in_place() {

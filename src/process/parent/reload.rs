@@ -58,10 +58,7 @@ impl Parent {
         self.service.reloading();
         let replies = std::mem::take(&mut self.next_replies);
         self.make_reload_file();
-        let read = match self.may_be_same() {
-            true => None,
-            false => Some(configuration::read(&self.start.options, &self.start.origin)),
-        };
+        let read = (!self.may_be_same()).then(|| configuration::read(&self.start.options, &self.start.origin));
         self.remove_reload_file();
         let mut read = match read {
             None => {
@@ -75,9 +72,8 @@ impl Parent {
                 return self.reload_refused(reason, Vec::new(), replies);
             }
         };
-        let findings = configuration::findings(&read.loaded);
-        configuration::log_findings(&findings);
-        let lines = lines(&findings);
+        configuration::log_findings(&read.findings);
+        let lines = lines(&read.findings);
         if let Some(name) = &self.start.options.namespace {
             // The command line beats the file, at a reload as at the start.
             let global = std::sync::Arc::make_mut(&mut read.loaded.config.global);
