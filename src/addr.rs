@@ -4,21 +4,27 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// An interface name: 1 to 15 bytes, none of them blank or `/` (the kernel's `dev_valid_name`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct IfName {
     len: u8,
     bytes: [u8; 15],
 }
 
 /// Why a text is no interface name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IfNameError {
     /// It has no characters.
+    #[error("an interface name has at least one character")]
     Empty,
     /// It is longer than the kernel's 15 bytes.
+    #[error("an interface name has at most 15 bytes")]
     TooLong,
     /// It is `.` or `..`, or holds a blank, a `/`, a `:` or a control character.
+    #[error("an interface name has no blank, `/`, `:` or control character, and is not `.` or `..`")]
     BadCharacter,
 }
 
@@ -45,6 +51,19 @@ impl FromStr for IfName {
         let mut bytes = [0; 15];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
         Ok(Self { len: text.len() as u8, bytes })
+    }
+}
+
+impl TryFrom<String> for IfName {
+    type Error = IfNameError;
+    fn try_from(text: String) -> Result<Self, IfNameError> {
+        text.parse()
+    }
+}
+
+impl From<IfName> for String {
+    fn from(name: IfName) -> Self {
+        name.as_str().to_owned()
     }
 }
 
@@ -87,7 +106,7 @@ impl fmt::Debug for Mac {
 }
 
 /// IPv4 or IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4
     V4,
@@ -119,7 +138,7 @@ impl Family {
 }
 
 /// An address with its prefix length.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cidr {
     /// The address itself, host bits kept.
     pub address: IpAddr,

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 
+use serde::{Deserialize, Serialize};
+
 pub use std::time::Duration;
 
 /// A point in time: nanoseconds since an arbitrary origin.
@@ -57,7 +59,7 @@ fn nanos(span: Duration) -> u64 {
 }
 
 /// Hundredths of a second, the unit of VRRPv3's Max Advertise Interval (RFC 9568 §5.2.7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Centis(pub u16);
 
 impl Centis {

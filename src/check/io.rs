@@ -19,13 +19,16 @@ pub enum Input<'a> {
     /// [`Input::Reload`], in its order. Files it does not reach, and all of them without it, count as they did before
     /// (by their path), or as 0.
     TrackFiles(&'a [i32]),
-    /// Begin: services and servers are put into the table, checkers are armed.
+    /// Begin: services and servers are put into the table. Checkers wait for [`Input::Programmed`].
     Startup {
         /// The kernel's table where a checker process before this one died or froze; none at a cold start. Its servers
         /// keep their place: one that is missing there is down until it succeeds, one that is there is up, even with
         /// `alpha`, and nobody is told of what has not changed.
         left: Option<&'a Table>,
     },
+    /// The kernel has what [`Input::Startup`] put into the table, or has refused it: checkers are armed. Servers that
+    /// nobody can reach yet need not be asked, and asking must not delay the table.
+    Programmed,
     /// End: the table is emptied as `lvs_flush_on_stop` says, `omega` is obeyed. The engine does nothing afterwards.
     Shutdown,
     /// Another configuration; ids of later actions are those of the new one. Probes that go on are not told again:

@@ -66,6 +66,8 @@ pub struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Waiting,
+    /// Started, but no checker is armed.
+    Programming,
     Running,
     Stopped,
 }
@@ -128,6 +130,7 @@ impl Node {
             Input::Addresses(addresses) => self.all_addresses(addresses, now, out),
             Input::TrackFiles(numbers) => self.next_files = Some(numbers.to_vec()),
             Input::Startup { left } => self.startup(left, now, out),
+            Input::Programmed => self.programmed(now, out),
             Input::Reload(config) => self.reload(config, now, out),
             Input::Shutdown => self.shutdown(out),
         }
@@ -238,7 +241,7 @@ impl Node {
         if self.phase != Phase::Waiting {
             return;
         }
-        self.phase = Phase::Running;
+        self.phase = Phase::Programming;
         self.flush = self.config.flush && left.is_none();
         let config = Arc::clone(&self.config);
         self.files = self.next_files.take().unwrap_or_default();
@@ -256,11 +259,18 @@ impl Node {
             self.virtual_servers.push(vs);
             self.touched.insert(i);
         }
-        self.arm_all(now, out);
+        self.tell_known_sessions(now, out);
+    }
+
+    fn programmed(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if self.phase == Phase::Programming {
+            self.phase = Phase::Running;
+            self.arm_all(now, out);
+        }
     }
 
     fn shutdown(&mut self, out: &mut Vec<Action>) {
-        let was_running = self.phase == Phase::Running;
+        let was_running = self.phase != Phase::Waiting;
         self.phase = Phase::Stopped;
         out.extend(self.probes.keys().map(|&id| Action::CancelProbe(id)));
         self.probes.clear();
@@ -303,7 +313,6 @@ impl Node {
                 }
             }
         }
-        self.tell_known_sessions(now, out);
     }
 
     /// When a checker probes first after a start or a reload.
@@ -392,7 +401,7 @@ impl Node {
 
     fn bfd(&mut self, name: &str, up: bool, now: Instant, out: &mut Vec<Action>) {
         self.bfd.insert(name.into(), up);
-        if self.phase == Phase::Running {
+        if self.phase != Phase::Waiting {
             self.tell_session(name, up, now, out);
         }
     }

@@ -20,7 +20,7 @@ impl Node {
     pub(crate) fn reload(&mut self, config: &Arc<Lvs>, now: Instant, out: &mut Vec<Action>) {
         let old_config = std::mem::replace(&mut self.config, Arc::clone(config));
         self.index_config();
-        if self.phase != Phase::Running {
+        if self.phase == Phase::Waiting {
             return;
         }
         let files = self.next_files.take().unwrap_or_default();
@@ -36,7 +36,9 @@ impl Node {
         }
         let kept = config.virtual_servers.iter().flat_map(|vs| services(vs)).collect::<BTreeSet<_>>();
         self.gone = self.table.keys().filter(|key| !kept.contains(key)).copied().collect();
-        self.rearm(now, out);
+        if self.phase == Phase::Running {
+            self.rearm(now, out);
+        }
         self.tell_known_sessions(now, out);
     }
 

@@ -1,31 +1,32 @@
-//! What one process has read, as bytes for another: the parent reads the files once, its children read the recording.
+//! What was read, to know later whether reading it again would give the same.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::source::{Files, ReadError};
 
-/// First bytes of a recording.
-const MAGIC: &[u8; 8] = b"KARSREC1";
-
-/// Reads through another [`Files`] and remembers every answer.
+/// Reads through another [`Files`] and remembers every answer: what is asked twice is the same twice.
 #[derive(Debug)]
 pub struct Recorder<F> {
     files: F,
+    read: BTreeMap<PathBuf, Result<Arc<Vec<u8>>, ReadError>>,
     recording: Recording,
 }
 
 impl<F: Files> Recorder<F> {
     /// Remembers what `files` answers.
     pub fn new(files: F) -> Self {
-        Self { files, recording: Recording::default() }
+        Self { files, read: BTreeMap::new(), recording: Recording::default() }
     }
 
     /// What was answered.
     pub fn into_recording(self) -> Recording {
-        self.recording
+        let mut recording = self.recording;
+        let key = &recording.key;
+        recording.files = self.read.into_iter().map(|(path, answer)| (path, fingerprint(key, answer))).collect();
+        recording
     }
 }
 
@@ -38,7 +39,7 @@ impl<F: Files> Files for Recorder<F> {
 
     fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError> {
         let files = &mut self.files;
-        self.recording.files.entry(path.to_owned()).or_insert_with(|| files.read(path)).clone()
+        self.read.entry(path.to_owned()).or_insert_with(|| files.read(path)).clone()
     }
 
     fn real_directory(&mut self, path: &Path) -> PathBuf {
@@ -52,31 +53,15 @@ impl<F: Files> Files for Recorder<F> {
     }
 }
 
-/// Answers given once, to be given again. What was never asked does not exist.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Questions with their answers; of a file's bytes, which may be very many, a fingerprint.
+#[derive(Debug, Default)]
 pub struct Recording {
+    /// Nobody knows it: two texts with the same fingerprint are the same text, but for one chance in 2^64.
+    key: RandomState,
     matches: BTreeMap<(PathBuf, String), Vec<PathBuf>>,
-    files: BTreeMap<PathBuf, Result<Arc<Vec<u8>>, ReadError>>,
+    files: BTreeMap<PathBuf, Result<u64, ReadError>>,
     directories: BTreeMap<PathBuf, PathBuf>,
     environment: BTreeMap<String, Option<String>>,
-}
-
-impl Files for Recording {
-    fn matches(&mut self, directory: &Path, pattern: &str) -> Vec<PathBuf> {
-        self.matches.get(&(directory.to_owned(), pattern.to_owned())).cloned().unwrap_or_default()
-    }
-
-    fn read(&mut self, path: &Path) -> Result<Arc<Vec<u8>>, ReadError> {
-        self.files.get(path).cloned().unwrap_or(Err(ReadError::NotFound))
-    }
-
-    fn real_directory(&mut self, path: &Path) -> PathBuf {
-        self.directories.get(path).cloned().unwrap_or_else(|| path.to_owned())
-    }
-
-    fn environment(&mut self, name: &str) -> Option<String> {
-        self.environment.get(name).cloned().flatten()
-    }
 }
 
 impl Recording {
@@ -85,128 +70,12 @@ impl Recording {
         self.matches.iter().all(|((directory, pattern), paths)| files.matches(directory, pattern) == *paths)
             && self.directories.iter().all(|(path, real)| files.real_directory(path) == *real)
             && self.environment.iter().all(|(name, value)| files.environment(name) == *value)
-            && self.files.iter().all(|(path, answer)| files.read(path) == *answer)
-    }
-
-    /// As bytes, after those that are there already.
-    ///
-    /// After the magic there are four lists, each a count and its entries; every text is a length and its bytes, every
-    /// number little-endian.
-    pub fn append_to(&self, mut bytes: Vec<u8>) -> Vec<u8> {
-        // The files are nearly all of it.
-        let files: usize = self.files.values().flatten().map(|bytes| bytes.len() + 256).sum();
-        bytes.reserve_exact(files + 4096);
-        let mut out = Writer(bytes);
-        out.0.extend(MAGIC);
-        out.number(self.matches.len() as u64);
-        for ((directory, pattern), paths) in &self.matches {
-            out.path(directory);
-            out.text(pattern.as_bytes());
-            out.number(paths.len() as u64);
-            paths.iter().for_each(|path| out.path(path));
-        }
-        out.number(self.files.len() as u64);
-        for (path, answer) in &self.files {
-            out.path(path);
-            let (kind, detail) = match answer {
-                Ok(_) => (0, 0),
-                Err(ReadError::NotFound) => (1, 0),
-                Err(ReadError::Directory) => (2, 0),
-                Err(ReadError::Executable) => (3, 0),
-                Err(ReadError::Irregular) => (4, 0),
-                Err(ReadError::TooLarge(bytes)) => (5, *bytes),
-                Err(ReadError::Unreadable(errno)) => (6, u64::from(errno.unsigned_abs())),
-            };
-            out.number(kind);
-            out.number(detail);
-            out.text(answer.as_ref().map_or(&[], |bytes| bytes.as_slice()));
-        }
-        out.number(self.directories.len() as u64);
-        for (path, real) in &self.directories {
-            out.path(path);
-            out.path(real);
-        }
-        out.number(self.environment.len() as u64);
-        for (name, value) in &self.environment {
-            out.text(name.as_bytes());
-            out.number(u64::from(value.is_some()));
-            out.text(value.as_deref().unwrap_or("").as_bytes());
-        }
-        out.0
-    }
-
-    /// From [`Recording::append_to`]; none where the bytes are anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut input = Reader(bytes.strip_prefix(MAGIC)?);
-        let mut made = Self::default();
-        for _ in 0..input.number()? {
-            let key = (input.path()?, String::from_utf8(input.text()?.to_vec()).ok()?);
-            let paths = (0..input.number()?).map(|_| input.path()).collect::<Option<Vec<_>>>()?;
-            made.matches.insert(key, paths);
-        }
-        for _ in 0..input.number()? {
-            let path = input.path()?;
-            let (kind, detail, bytes) = (input.number()?, input.number()?, input.text()?);
-            let answer = match kind {
-                0 => Ok(bytes.to_vec().into()),
-                1 => Err(ReadError::NotFound),
-                2 => Err(ReadError::Directory),
-                3 => Err(ReadError::Executable),
-                4 => Err(ReadError::Irregular),
-                5 => Err(ReadError::TooLarge(detail)),
-                6 => Err(ReadError::Unreadable(i32::try_from(detail).ok()?)),
-                _ => return None,
-            };
-            made.files.insert(path, answer);
-        }
-        for _ in 0..input.number()? {
-            made.directories.insert(input.path()?, input.path()?);
-        }
-        for _ in 0..input.number()? {
-            let name = String::from_utf8(input.text()?.to_vec()).ok()?;
-            let (is_set, value) = (input.number()?, String::from_utf8(input.text()?.to_vec()).ok()?);
-            made.environment.insert(name, (is_set == 1).then_some(value));
-        }
-        input.0.is_empty().then_some(made)
+            && self.files.iter().all(|(path, answer)| fingerprint(&self.key, files.read(path)) == *answer)
     }
 }
 
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn number(&mut self, number: u64) {
-        self.0.extend(number.to_le_bytes());
-    }
-
-    fn text(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.extend(bytes);
-    }
-
-    fn path(&mut self, path: &Path) {
-        self.text(path.as_os_str().as_bytes());
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn number(&mut self) -> Option<u64> {
-        let (bytes, rest) = self.0.split_first_chunk::<8>()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*bytes))
-    }
-
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let len = usize::try_from(self.number()?).ok()?;
-        let (bytes, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    fn path(&mut self) -> Option<PathBuf> {
-        Some(std::ffi::OsString::from_vec(self.text()?.to_vec()).into())
-    }
+fn fingerprint(key: &RandomState, answer: Result<Arc<Vec<u8>>, ReadError>) -> Result<u64, ReadError> {
+    answer.map(|bytes| key.hash_one(bytes.as_slice()))
 }
 
 #[cfg(test)]
@@ -214,42 +83,34 @@ mod tests {
     use super::*;
     use crate::config::source::Memory;
 
-    fn recorded() -> Recording {
+    fn recorder() -> Recorder<Memory> {
         let mut recorder = Recorder::new(Memory::of("/etc/a.conf", "x\n"));
-        recorder.matches(Path::new("/etc"), "*.conf");
-        let _ = recorder.read(Path::new("/etc/a.conf"));
-        let _ = recorder.read(Path::new("/etc/none"));
-        recorder.environment("HOME");
+        assert_eq!(recorder.matches(Path::new("/etc"), "*.conf"), [Path::new("a.conf")]);
+        assert_eq!(recorder.read(Path::new("/etc/a.conf")), Ok(b"x\n".to_vec().into()));
+        assert_eq!(recorder.read(Path::new("/etc/none")), Err(ReadError::NotFound));
+        assert_eq!(recorder.environment("HOME"), None);
         recorder.real_directory(Path::new("/etc"));
-        recorder.into_recording()
+        recorder
     }
 
     #[test]
-    fn a_recording_answers_as_the_disk_did() {
-        let mut again = Recording::from_bytes(&recorded().append_to(Vec::new())).unwrap();
-        assert_eq!(again, recorded());
-        assert_eq!(again.matches(Path::new("/etc"), "*.conf"), [Path::new("a.conf")]);
-        assert_eq!(again.read(Path::new("/etc/a.conf")), Ok(b"x\n".to_vec().into()));
-        assert_eq!(again.read(Path::new("/etc/none")), Err(ReadError::NotFound));
-        assert_eq!(again.environment("HOME"), None);
+    fn what_is_read_twice_is_the_same_twice() {
+        let mut recorder = recorder();
+        recorder.files = Memory::of("/etc/a.conf", "y\n");
+        assert_eq!(recorder.read(Path::new("/etc/a.conf")), Ok(b"x\n".to_vec().into()));
     }
 
     #[test]
     fn a_recording_holds_until_anything_answers_otherwise() {
-        let recorded = recorded();
+        let recorded = recorder().into_recording();
         assert!(recorded.still_holds(&mut Memory::of("/etc/a.conf", "x\n")));
         assert!(!recorded.still_holds(&mut Memory::of("/etc/a.conf", "y\n")));
         assert!(!recorded.still_holds(&mut Memory::of("/etc/b.conf", "x\n")));
         let mut more = Memory::of("/etc/a.conf", "x\n");
         more.files.insert("/etc/none".into(), Ok(b"z\n".to_vec()));
         assert!(!recorded.still_holds(&mut more));
-    }
-
-    #[test]
-    fn a_recording_cut_anywhere_is_no_recording() {
-        let bytes = recorded().append_to(Vec::new());
-        for cut in 0..bytes.len() {
-            assert_eq!(Recording::from_bytes(&bytes[..cut]), None);
-        }
+        let mut other = Memory::of("/etc/a.conf", "x\n");
+        other.environment.insert("HOME".into(), "/root".into());
+        assert!(!recorded.still_holds(&mut other));
     }
 }

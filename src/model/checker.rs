@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::addr::IfName;
 use crate::model::ScriptCommand;
 use crate::time::Duration;
@@ -13,7 +15,7 @@ pub const HELO_NAME: &str = "smtpchecker.keepalived.org";
 
 /// One checker, with everything it inherits. Real servers that are asked the same share it: whom it asks where it
 /// does not say so itself is [`crate::model::RealServer::asked_at`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checker {
     /// What is asked.
     pub probe: Probe,
@@ -26,7 +28,7 @@ pub struct Checker {
 }
 
 /// When a checker runs. BFD_CHECK and FILE_CHECK have events instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// `delay_loop`: from the end of a probe to the next (MISC_CHECK: from its start).
     pub delay_loop: Duration,
@@ -39,7 +41,7 @@ pub struct Schedule {
 }
 
 /// What is asked of a real server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Probe {
     /// TCP_CHECK
     Tcp(Connection),
@@ -62,7 +64,7 @@ pub enum Probe {
 }
 
 /// Whom to ask, and from where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
     /// `connect_ip`, else the real server's address.
     pub connect_ip: Option<IpAddr>,
@@ -101,7 +103,7 @@ impl Connection {
 }
 
 /// HTTP_GET and SSL_GET.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Http {
     /// Whom to ask.
     pub connection: Connection,
@@ -116,7 +118,7 @@ pub struct Http {
 }
 
 /// `http_protocol`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HttpVersion {
     /// `1.0`
     #[default]
@@ -128,7 +130,7 @@ pub enum HttpVersion {
 }
 
 /// `url { }`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Url {
     /// `path`, as it is sent.
     pub path: Arc<str>,
@@ -147,7 +149,7 @@ pub struct Url {
 }
 
 /// `regex` and what goes with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Regex {
     /// The pattern, as bytes.
     pub pattern: Arc<[u8]>,
@@ -162,7 +164,7 @@ pub struct Regex {
 }
 
 /// SMTP_CHECK
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Smtp {
     /// Whom to ask.
     pub connection: Connection,
@@ -171,7 +173,7 @@ pub struct Smtp {
 }
 
 /// DNS_CHECK
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dns {
     /// Whom to ask.
     pub connection: Connection,
@@ -182,7 +184,7 @@ pub struct Dns {
 }
 
 /// UDP_CHECK
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Udp {
     /// Whom to ask.
     pub connection: Connection,
@@ -197,7 +199,7 @@ pub struct Udp {
 }
 
 /// MISC_CHECK
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Misc {
     /// `misc_path`
     pub command: ScriptCommand,
@@ -210,7 +212,7 @@ pub struct Misc {
 }
 
 /// FILE_CHECK
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileCheck {
     /// Index into [`crate::model::Lvs::track_files`].
     pub file: usize,

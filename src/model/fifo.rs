@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::ScriptCommand;
 
 /// The FIFOs of the daemon. No two of them have the same path.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fifos {
     /// `notify_fifo`: changes of virtual routers and of virtual servers.
     pub all: Option<Fifo>,
@@ -19,9 +21,10 @@ pub struct Fifos {
 }
 
 /// One FIFO.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fifo {
     /// Where it is.
+    #[serde(with = "crate::model::raw")]
     pub path: PathBuf,
     /// User and group it belongs to: those of its line, else the daemon's own.
     pub owner: (u32, u32),

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Fifos, Mail, ScriptCommand};
 
 /// `umask` of created files where nothing sets one.
 pub const DEFAULT_UMASK: u32 = 0o177;
 
 /// Daemon-wide settings.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Global {
     /// `net_namespace`
     pub net_namespace: Option<String>,
@@ -32,6 +34,7 @@ pub struct Global {
     /// `shutdown_script` with its time limit.
     pub shutdown_script: Option<(ScriptCommand, Duration)>,
     /// `reload_check_config`: any finding refuses a reload; findings are written to this file.
+    #[serde(with = "crate::model::raw")]
     pub reload_check_config: Option<PathBuf>,
     /// `dynamic_interfaces`
     pub dynamic_interfaces: bool,
@@ -44,6 +47,7 @@ pub struct Global {
     /// `reload_time_file`, `reload_repeat`
     pub reload_time: Option<ReloadTime>,
     /// `reload_file`: the inner value is its name where one is given.
+    #[serde(with = "crate::model::raw")]
     pub reload_file: Option<Option<PathBuf>>,
     /// `max_auto_priority`: -1 silences the start-up notice, 0 is off.
     pub max_auto_priority: Option<i32>,
@@ -62,7 +66,7 @@ pub struct Global {
 }
 
 /// Names of the processes as `ps` shows them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessNames {
     /// The parent.
     pub parent: Option<String>,
@@ -75,27 +79,31 @@ pub struct ProcessNames {
 }
 
 /// A file that says when to reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadTime {
     /// Where.
+    #[serde(with = "crate::model::raw")]
     pub file: PathBuf,
     /// `reload_repeat`: a time without a date comes again every day.
     pub repeats: bool,
 }
 
 /// Where dumps are written, where the file says so.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DumpFiles {
     /// SIGUSR1.
+    #[serde(with = "crate::model::raw")]
     pub state: Option<PathBuf>,
     /// SIGUSR2.
+    #[serde(with = "crate::model::raw")]
     pub stats: Option<PathBuf>,
     /// SIGJSON.
+    #[serde(with = "crate::model::raw")]
     pub json: Option<PathBuf>,
 }
 
 /// `*_priority`, `*_rt_priority`, `*_rlimit_rttime`, `*_no_swap`, `*_cpu_affinity` of one child.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scheduling {
     /// Nice value, -20 to 19.
     pub nice: Option<i8>,

@@ -3,13 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::addr::{Family, IfName};
 use crate::model::checker::Checker;
 use crate::model::{InstanceId, ScriptCommand};
 use crate::time::Duration;
 
 /// What the checker process runs.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lvs {
     /// In the order of the file.
     pub virtual_servers: Vec<Arc<VirtualServer>>,
@@ -35,11 +37,11 @@ pub struct Lvs {
 }
 
 /// Index into [`Lvs::virtual_servers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VirtualServerId(pub usize);
 
 /// Index into [`VirtualServer::real_servers`] of one virtual server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RealServerId {
     /// Of which virtual server.
     pub virtual_server: VirtualServerId,
@@ -48,7 +50,7 @@ pub struct RealServerId {
 }
 
 /// Index into [`RealServer::checkers`] of one real server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CheckerId {
     /// Of which real server.
     pub real_server: RealServerId,
@@ -57,7 +59,7 @@ pub struct CheckerId {
 }
 
 /// TCP, UDP or SCTP; none where a firewall mark alone is the key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protocol {
     /// Only a firewall mark.
     #[default]
@@ -71,7 +73,7 @@ pub enum Protocol {
 }
 
 /// What a `virtual_server` line names; with it a reload finds the same service again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Identity {
     /// `virtual_server ADDRESS PORT`
     Address {
@@ -99,7 +101,7 @@ pub enum Identity {
 }
 
 /// One `virtual_server`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VirtualServer {
     /// What it is.
     pub identity: Identity,
@@ -151,7 +153,7 @@ pub struct VirtualServer {
 }
 
 /// One entry of a `virtual_server_group`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum GroupEntry {
     /// Addresses from the first to the last, both included; of one family, at most [`GroupEntry::MOST`].
     Addresses {
@@ -186,7 +188,7 @@ impl GroupEntry {
 }
 
 /// `persistence_timeout` and what goes with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Persistence {
     /// `persistence_timeout`, 1 to 2,678,400 seconds.
     pub timeout_secs: u32,
@@ -197,7 +199,7 @@ pub struct Persistence {
 }
 
 /// Which clients count as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Granularity {
     /// IPv4: a mask, by default 255.255.255.255.
     Mask(Ipv4Addr),
@@ -206,7 +208,7 @@ pub enum Granularity {
 }
 
 /// How packets reach a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Forwarding {
     /// NAT: addresses and ports are rewritten.
     #[default]
@@ -218,7 +220,7 @@ pub enum Forwarding {
 }
 
 /// `lb_kind TUN type …`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Tunnel {
     /// IP in IP.
     #[default]
@@ -238,7 +240,7 @@ pub enum Tunnel {
 }
 
 /// Checksums of GUE.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TunnelChecksum {
     /// `nocsum`
     #[default]
@@ -250,7 +252,7 @@ pub enum TunnelChecksum {
 }
 
 /// One `real_server`, or a `sorry_server`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RealServer {
     /// Its address.
     pub address: IpAddr,
@@ -282,6 +284,7 @@ pub struct RealServer {
     /// The port that checkers ask where they name none; 0 where nobody says one.
     pub check_port: u16,
     /// Each must succeed for the server to be up; without any it is always up. Servers with the same ones share them.
+    #[serde(skip)] // servers share them: see `handover`
     pub checkers: Arc<[Arc<Checker>]>,
 }
 
@@ -293,7 +296,7 @@ impl RealServer {
 }
 
 /// `lvs_flush_on_stop`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FlushOnStop {
     /// Each of our services, its servers with it.
     #[default]
@@ -305,7 +308,7 @@ pub enum FlushOnStop {
 }
 
 /// `lvs_timeouts` in seconds, 1 to 2,678,400; none leaves what the kernel has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeouts {
     /// Established TCP connections.
     pub tcp_secs: Option<u32>,
@@ -323,7 +326,7 @@ impl Timeouts {
 }
 
 /// `lvs_sync_daemon`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncDaemon {
     /// Through which interface connections are told.
     pub interface: IfName,
@@ -342,18 +345,19 @@ pub struct SyncDaemon {
 }
 
 /// A `track_file` as the checkers use it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackFile {
     /// Its name.
     pub name: Arc<str>,
     /// The file.
+    #[serde(with = "crate::model::raw")]
     pub path: std::path::PathBuf,
     /// `init_file`: what is written at the start.
     pub init: Option<InitFile>,
 }
 
 /// `init_file [VALUE] [overwrite]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitFile {
     /// What is written.
     pub value: i32,
@@ -362,13 +366,16 @@ pub struct InitFile {
 }
 
 /// Global `SSL { }`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ssl {
     /// `ca`: certificate authorities, PEM.
+    #[serde(with = "crate::model::raw")]
     pub ca: Option<std::path::PathBuf>,
     /// `certificate`, PEM.
+    #[serde(with = "crate::model::raw")]
     pub certificate: Option<std::path::PathBuf>,
     /// `key`, PEM.
+    #[serde(with = "crate::model::raw")]
     pub key: Option<std::path::PathBuf>,
     /// `password` of the key.
     pub password: Option<Arc<str>>,

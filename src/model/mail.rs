@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Duration;
 
 /// Everything a mail needs besides its subject and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     /// `smtp_server`; without one there is no mail.
     pub server: Option<MailServer>,
@@ -43,7 +45,7 @@ impl Default for Mail {
 }
 
 /// `smtp_server HOST [PORT]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailServer {
     /// Who.
     pub host: MailHost,
@@ -52,7 +54,7 @@ pub struct MailServer {
 }
 
 /// The server's address, or the name to look up when there is a mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailHost {
     /// An address.
     Address(IpAddr),
@@ -62,7 +64,7 @@ pub enum MailHost {
 }
 
 /// Somebody who sends or gets mail.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
     /// As in headers `From:` and `To:`, a display name quoted where RFC 5322 §3.2.4 needs it.
     pub header: Arc<str>,

@@ -5,9 +5,11 @@
 pub mod checker;
 pub mod fifo;
 pub mod global;
+pub mod handover;
 pub mod lvs;
 pub mod mail;
 pub mod notify;
+mod raw;
 pub mod track;
 pub mod vrrp;
 
@@ -22,8 +24,10 @@ pub use vrrp::{Instance, InstanceId, Vrrp};
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A whole configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// Daemon-wide settings.
     pub global: Arc<Global>,

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// A command that was found runnable for its user when the configuration was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptCommand {
     /// What is executed: absolute, symlinks resolved unless `use_symlink_paths`.
+    #[serde(with = "crate::model::raw")]
     pub path: PathBuf,
     /// The words the program sees, the first being the path as configured. Bytes, because escapes can make any.
     pub argv: Vec<Vec<u8>>,
@@ -20,7 +23,7 @@ pub struct ScriptCommand {
 }
 
 /// The `notify*` settings of an instance or a group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notify {
     /// `notify_backup`
     pub backup: Option<Box<ScriptCommand>>,

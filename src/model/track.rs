@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::addr::IfName;
 use crate::model::ScriptCommand;
 
 /// Index into [`crate::model::Vrrp::scripts`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ScriptId(pub usize);
 
 /// What a tracker's state is worth (`vrrp.md` §4.1): `value` 0 means FAULT while bad, positive is added while good,
 /// negative is added while bad; `reverse` swaps good and bad for 0, and the sign otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight {
     /// -253 to 253.
     pub value: i16,
@@ -21,7 +23,7 @@ pub struct Weight {
 }
 
 /// A `vrrp_script` that somebody tracks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Script {
     /// Its name.
     pub name: Arc<str>,
@@ -45,7 +47,7 @@ pub struct Script {
 }
 
 /// One line of `track_script`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackScript {
     /// Which script.
     pub script: ScriptId,
@@ -54,7 +56,7 @@ pub struct TrackScript {
 }
 
 /// One line of `track_interface`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackInterface {
     /// Which interface.
     pub interface: IfName,

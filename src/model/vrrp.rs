@@ -5,16 +5,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::addr::{Cidr, Family, IfName};
 use crate::model::{Notify, Script, TrackInterface, TrackScript};
 use crate::time::Centis;
 
 /// Index into [`Vrrp::instances`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct InstanceId(pub usize);
 
 /// Everything the VRRP child runs.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Vrrp {
     /// In file order; [`InstanceId`] is the index.
     pub instances: Vec<Arc<Instance>>,
@@ -40,7 +42,7 @@ pub struct Vrrp {
 }
 
 /// Gap between two announcements on an interface; zero is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pacing {
     /// Between gratuitous ARPs.
     pub garp_interval: Duration,
@@ -51,7 +53,7 @@ pub struct Pacing {
 }
 
 /// How long a link change must last before it counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Debounce {
     /// Before a down counts.
     pub down: Duration,
@@ -60,7 +62,7 @@ pub struct Debounce {
 }
 
 /// How receive buffers are sized.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReceiveBuffer {
     /// The system's default.
     #[default]
@@ -74,7 +76,7 @@ pub enum ReceiveBuffer {
 }
 
 /// VRRP protocol version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
     /// RFC 3768
     V2,
@@ -93,7 +95,7 @@ impl Version {
 }
 
 /// The state an instance asks for at start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InitialState {
     /// `state MASTER`
     Master,
@@ -102,7 +104,7 @@ pub enum InitialState {
 }
 
 /// Authentication of VRRPv2 (RFC 2338 §5.3.6), kept for old peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Authentication {
     /// Type 0.
     None,
@@ -111,7 +113,7 @@ pub enum Authentication {
 }
 
 /// Where adverts go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {
     /// `mcast_dst_ip`, else `vrrp_mcast_group4`/`6`.
     Multicast(IpAddr),
@@ -120,7 +122,7 @@ pub enum Destination {
 }
 
 /// The unicast settings of an instance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unicast {
     /// In configuration order; at least one.
     pub peers: Vec<Peer>,
@@ -131,7 +133,7 @@ pub struct Unicast {
 }
 
 /// A unicast peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
@@ -142,7 +144,7 @@ pub struct Peer {
 }
 
 /// How the checksum of VRRPv3 over unicast IPv4 is made (`old_unicast_checksum`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OldUnicastChecksum {
     /// The RFC's, switching for good when a peer is heard that uses the old form.
     Auto,
@@ -153,7 +155,7 @@ pub enum OldUnicastChecksum {
 }
 
 /// Gratuitous ARP / unsolicited NA settings of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Garp {
     /// From becoming MASTER to the second burst; zero is no second burst.
     pub master_delay: Duration,
@@ -170,11 +172,11 @@ pub struct Garp {
 }
 
 /// Why an instance can never leave FAULT until the configuration changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigFault(pub String);
 
 /// One `vrrp_instance`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// Its name.
     pub name: Arc<str>,
@@ -259,7 +261,7 @@ impl Instance {
 }
 
 /// One line of `virtual_ipaddress` or `virtual_ipaddress_excluded`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VirtualAddress {
     /// The address and its prefix length (with `peer`: the peer's, 32 or 128).
     pub cidr: Cidr,
@@ -299,7 +301,7 @@ impl VirtualAddress {
 }
 
 /// Kernel flags of an address (`IFA_F_*`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AddressFlags {
     /// `IFA_F_NODAD`: set for IPv6 unless `-nodad`.
     pub no_dad: bool,

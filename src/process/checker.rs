@@ -25,7 +25,6 @@ use crate::model::checker::Probe;
 use crate::model::lvs::{CheckerId, Lvs};
 use crate::model::{Checker, Config, RealServer};
 use crate::process::child::{self, Child};
-use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::lines;
 use crate::process::link::Link;
@@ -80,8 +79,6 @@ struct Process {
     files: TrackFiles,
     notices: Notices,
     writer: Writer,
-    /// A configuration that a thread reads.
-    loading: Option<tokio::sync::oneshot::Receiver<Load>>,
     config: Config,
     options: Options,
     actions: Vec<Action>,
@@ -104,7 +101,6 @@ enum Happening {
     Table,
     Addresses,
     Files(io::Result<Vec<usize>>),
-    Load(Load),
     Tick,
 }
 
@@ -128,7 +124,6 @@ impl Process {
             files: TrackFiles::default(),
             notices: Notices::default(),
             writer,
-            loading: None,
             config: child.config,
             options: child.options,
             actions: Vec::new(),
@@ -204,10 +199,17 @@ impl Process {
         let left = self.left.take();
         self.node.handle(Input::Startup { left: left.as_ref() }, clock::now(), &mut self.actions);
         self.perform_all();
+        self.ipvs.sync(0);
         if self.options.dump_conf {
             self.dump_to_log();
         }
-        self.tidies = Some(clock::now() + SETTLED);
+    }
+
+    /// The kernel has the table of the start, or has refused it for now.
+    fn programmed(&mut self) {
+        let now = clock::now();
+        self.node.handle(Input::Programmed, now, &mut self.actions);
+        self.tidies = Some(now + SETTLED);
         self.parent.send(&FromChild::Ready);
     }
 
@@ -218,12 +220,6 @@ impl Process {
         let kernel = async {
             match &mut self.kernel {
                 Some((_, events)) => _ = events.readable().await.map(|mut guard| guard.clear_ready()),
-                None => std::future::pending().await,
-            }
-        };
-        let load = async {
-            match &mut self.loading {
-                Some(load) => load.await.unwrap_or_else(|_| Err("the thread that reads it has died".to_owned())),
                 None => std::future::pending().await,
             }
         };
@@ -243,7 +239,6 @@ impl Process {
             }
             () = kernel => Happening::Addresses,
             changed = self.files.changed() => Happening::Files(changed),
-            load = load => Happening::Load(load),
             () = until(deadline) => Happening::Tick,
         }
     }
@@ -265,10 +260,6 @@ impl Process {
                         self.node.handle(Input::TrackFile(file, number), clock::now(), &mut self.actions);
                     }
                 }
-            }
-            Happening::Load(load) => {
-                self.loading = None;
-                self.take_load(load);
             }
             // What follows each of them.
             Happening::Verdicts | Happening::Tick => {}
@@ -323,7 +314,7 @@ impl Process {
                     self.waits_for_table = false;
                     self.start_once();
                 }
-                ipvs::Event::Synced(_) => {}
+                ipvs::Event::Synced(_) => self.programmed(),
             }
         }
         if self.ipvs_events.get_ref().is_closed() && self.ends.is_none() {

@@ -77,8 +77,7 @@ pub fn run(kind: Kind, options: Options, argv: Vec<OsString>, is_replacement: bo
 fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Child> {
     let channel = Channel::inherited(reexec::inherited(reexec::CHANNEL)?)?;
     let heartbeat = Heartbeat::shared(&reexec::inherited(reexec::HEARTBEAT)?)?;
-    let config = configuration::read_bundle(reexec::inherited(reexec::CONFIGURATION)?, &options)?.config;
-    let config = if kind == Kind::Checker { config } else { config.without_virtual_servers() };
+    let config = configuration::take_bundle(reexec::inherited(reexec::CONFIGURATION)?, kind)?;
     memory::give_back();
     let names = Names::of(&options, &config.global);
     start::start_log(&options, Some(kind), kind.ident(), &names);

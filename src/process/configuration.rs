@@ -1,17 +1,16 @@
-//! The configuration as the processes share it: the parent reads the files once, children read what it read.
+//! The configuration as the processes share it: the parent reads the files, its children are handed what they mean.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::config::recording::{Recorder, Recording};
 use crate::config::testimony::{Testimony, Witness};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::diag::{Diagnostic, Severity, render};
-use crate::model::Config;
+use crate::model::{Config, handover};
 use crate::process::options::Options;
+use crate::supervise::child::Kind;
 use crate::sys::disk::Disk;
 use crate::sys::machine::Host;
 use crate::sys::memfd;
@@ -23,20 +22,17 @@ pub struct Read {
     pub loaded: Loaded,
     /// What was found in it, for the log.
     pub findings: Vec<Finding>,
-    /// The files' bytes for the children.
-    bundle: Vec<u8>,
-    /// What else it rests on.
-    testimony: Testimony,
+    rests_on: (Recording, Testimony),
 }
 
 impl Read {
     /// What the parent keeps; the text and what its findings speak of go.
     pub fn seal(self) -> io::Result<Sealed> {
-        let bundle = memfd::sealed("configuration", &self.bundle)?;
+        let bytes = handover::to_bytes(&self.loaded.config).map_err(io::Error::other)?;
         Ok(Sealed {
+            bundle: memfd::sealed("configuration", &bytes)?,
             config: self.loaded.config.without_virtual_servers(),
-            bundle,
-            testimony: Some(self.testimony),
+            rests_on: Some(self.rests_on),
             findings: self.findings,
         })
     }
@@ -47,10 +43,10 @@ impl Read {
 pub struct Sealed {
     /// What it means, but for virtual servers, which are the checker's.
     pub config: Config,
-    /// The files' bytes for children that start.
+    /// All of it, for children that start.
     pub bundle: OwnedFd,
-    /// None where a child may have another one.
-    testimony: Option<Testimony>,
+    /// What was read and asked; none where a child may have another configuration.
+    rests_on: Option<(Recording, Testimony)>,
     /// What was found in it, for the log.
     pub findings: Vec<Finding>,
 }
@@ -61,19 +57,14 @@ pub type Finding = (Severity, String);
 impl Sealed {
     /// Whether reading the same files now would give the same, so that it need not be done: of a large configuration,
     /// comparing takes a fraction of the time. An error is the kernel's, see [`read`].
-    pub fn still_holds(&self, origin: &Origin) -> io::Result<bool> {
-        let Some(testimony) = &self.testimony else { return Ok(false) };
-        let bundle = memfd::read(self.bundle.try_clone()?)?;
-        let Some((before, recording)) = Origin::from_bytes(&bundle) else { return Ok(false) };
-        let same_files = |recording: Recording| recording.still_holds(&mut Disk);
-        Ok(before == *origin
-            && Recording::from_bytes(recording).is_some_and(same_files)
-            && testimony.still_holds(&Host::observe()?))
+    pub fn still_holds(&self) -> io::Result<bool> {
+        let Some((recording, testimony)) = &self.rests_on else { return Ok(false) };
+        Ok(recording.still_holds(&mut Disk) && testimony.still_holds(&Host::observe()?))
     }
 
     /// Some child may have taken another configuration: the files must be read again.
     pub fn doubt(&mut self) {
-        self.testimony = None;
+        self.rests_on = None;
     }
 }
 
@@ -93,20 +84,6 @@ impl Origin {
         let seed = crate::sys::clock::now().nanos();
         Self { seed, directory: std::env::current_dir().unwrap_or_else(|_| "/".into()) }
     }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let directory = self.directory.as_os_str().as_bytes();
-        [&self.seed.to_le_bytes()[..], &(directory.len() as u64).to_le_bytes(), directory].concat()
-    }
-
-    /// The origin at the front of a bundle, and the rest.
-    fn from_bytes(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (seed, rest) = bytes.split_first_chunk()?;
-        let (length, rest) = rest.split_first_chunk()?;
-        let (directory, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-        let directory = OsStr::from_bytes(directory).into();
-        Some((Self { seed: u64::from_le_bytes(*seed), directory }, rest))
-    }
 }
 
 /// Reads the files that the command line names. An error is the kernel's: without its interfaces a configuration would mean
@@ -115,9 +92,8 @@ pub fn read(options: &Options, origin: &Origin) -> io::Result<Read> {
     let mut files = Recorder::new(Disk);
     let host = Witness::of(Host::observe()?);
     let loaded = config::load(&mut files, &options.config_file, &load_options(options, origin), &host);
-    let bundle = files.into_recording().append_to(origin.to_bytes());
     let findings = findings(&loaded);
-    Ok(Read { loaded, findings, bundle, testimony: host.into_testimony() })
+    Ok(Read { loaded, findings, rests_on: (files.into_recording(), host.into_testimony()) })
 }
 
 /// Reads the same files for nobody else: nothing is kept for children.
@@ -126,26 +102,22 @@ pub fn read_alone(options: &Options, origin: &Origin) -> io::Result<Loaded> {
     Ok(config::load(&mut Disk, &options.config_file, &load_options(options, origin), &host))
 }
 
-/// Reads what the parent has read.
-pub fn read_bundle(bundle: OwnedFd, options: &Options) -> io::Result<Loaded> {
-    let bundle = memfd::read(bundle)?;
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the configuration from the parent is damaged");
-    let (origin, recording) = Origin::from_bytes(&bundle).ok_or_else(damaged)?;
-    let mut files = Recording::from_bytes(recording).ok_or_else(damaged)?;
-    let host = Host::observe()?;
-    Ok(config::load(&mut files, &options.config_file, &load_options(options, &origin), &host))
+/// What the parent hands to a child; only the checker process has a use for virtual servers.
+pub fn take_bundle(bundle: OwnedFd, kind: Kind) -> io::Result<Config> {
+    let bytes = memfd::read(bundle)?;
+    let config = match kind {
+        Kind::Checker => handover::from_bytes(&bytes),
+        Kind::Vrrp | Kind::Bfd => handover::common_from_bytes(&bytes),
+    };
+    config.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// A configuration to change to, or why there is none.
 pub type Load = Result<Config, String>;
 
-/// Reads what the parent has read for a reload.
-pub fn load_bundle(bundle: OwnedFd, options: &Options) -> Load {
-    let loaded = read_bundle(bundle, options).map_err(|error| format!("cannot read the configuration: {error}"))?;
-    match loaded.diagnostics.start_status() {
-        None => Ok(loaded.config),
-        Some(_) => Err(findings(&loaded).pop().map(|(_, line)| line).unwrap_or_default()),
-    }
+/// What the parent hands to a child for a reload.
+pub fn take_reload(bundle: OwnedFd, kind: Kind) -> Load {
+    take_bundle(bundle, kind).map_err(|error| format!("cannot take the configuration: {error}"))
 }
 
 fn load_options(options: &Options, origin: &Origin) -> LoadOptions {

@@ -18,7 +18,6 @@ use tracing::{debug, info, warn};
 use crate::addr::{Cidr, IfIndex};
 use crate::model::{Config, Vrrp};
 use crate::process::child::{self, Child, NO_PERMISSION};
-use crate::process::configuration::Load;
 use crate::process::ipc::{FromChild, ToChild};
 use crate::process::lines;
 use crate::process::paths;
@@ -30,7 +29,6 @@ use crate::process::vrrp::scripts::Scripts;
 use crate::process::vrrp::sync_daemon::SyncDaemon;
 use crate::sys::files::Writer;
 use crate::sys::heartbeat::Heartbeat;
-use crate::sys::mailbox::{Mailbox, Sender, mailbox};
 use crate::sys::netlink::{Event, Kernel, KernelEvents, Order};
 use crate::sys::poller::Poller;
 use crate::sys::raw_socket::Sockets;
@@ -85,7 +83,6 @@ pub fn run(child: Child) -> io::Result<u8> {
         sync_daemon: None,
         writer: Some(writer),
         record: Record::new(record_path),
-        loads: mailbox()?,
         config: child.config,
         options: child.options,
         names: child.names,
@@ -136,8 +133,6 @@ struct Process {
     /// None at the very end.
     writer: Option<Writer>,
     record: Record,
-    /// Configurations that a thread has read.
-    loads: (Sender<Load>, Mailbox<Load>),
     config: Config,
     options: crate::process::options::Options,
     names: paths::Names,
@@ -162,12 +157,11 @@ struct Process {
 mod token {
     pub(super) const PARENT: u64 = 0;
     pub(super) const SIGNALS: u64 = 1;
-    pub(super) const LOADS: u64 = 2;
-    pub(super) const SCRIPTS: u64 = 3;
-    pub(super) const KERNEL: u64 = 4;
-    pub(super) const TABLE: u64 = 5;
+    pub(super) const SCRIPTS: u64 = 2;
+    pub(super) const KERNEL: u64 = 3;
+    pub(super) const TABLE: u64 = 4;
     /// All of these together, beside the raw sockets.
-    pub(super) const OTHERS: u64 = 6;
+    pub(super) const OTHERS: u64 = 5;
 }
 
 /// What a wait brought, beside packets.
@@ -175,7 +169,6 @@ mod token {
 struct Woken {
     parent: bool,
     signals: bool,
-    loads: bool,
     scripts: bool,
     kernel: bool,
     table: bool,
@@ -184,7 +177,7 @@ struct Woken {
 impl Woken {
     /// Whether there is anything to do before the deadline; packets apart.
     const fn any(self) -> bool {
-        self.parent || self.signals || self.loads || self.scripts || self.kernel || self.table
+        self.parent || self.signals || self.scripts || self.kernel || self.table
     }
 }
 
@@ -192,7 +185,6 @@ impl Process {
     fn watch_all(&self) -> io::Result<()> {
         self.poller.watch(&self.parent, token::PARENT)?;
         self.poller.watch_reading(&self.signals, token::SIGNALS)?;
-        self.poller.watch_reading(&self.loads.1, token::LOADS)?;
         self.poller.watch(&self.scripts, token::SCRIPTS)?;
         self.poller.watch_reading(&self.events, token::KERNEL)?;
         self.ears.watch_reading(&self.poller, token::OTHERS)
@@ -273,7 +265,6 @@ impl Process {
             match token {
                 token::PARENT => woken.parent = true,
                 token::SIGNALS => woken.signals = true,
-                token::LOADS => woken.loads = true,
                 token::SCRIPTS => woken.scripts = true,
                 token::KERNEL => woken.kernel = true,
                 _ => woken.table = true,
@@ -310,11 +301,6 @@ impl Process {
         }
         if woken.parent {
             self.hear_parent()?;
-        }
-        if woken.loads {
-            while let Some(load) = self.loads.1.try_next() {
-                self.take_load(load);
-            }
         }
         if woken.signals {
             while let Some(signal) = self.signals.next()? {

@@ -255,10 +255,15 @@ impl Bench {
         }
     }
 
+    /// The table is programmed as soon as there is one.
     pub(crate) fn input(&mut self, input: Input<'_>) -> Vec<Action> {
         let mut out = Vec::new();
         self.stopped |= matches!(input, Input::Shutdown);
+        let is_startup = matches!(input, Input::Startup { .. });
         self.node.handle(input, self.now, &mut out);
+        if is_startup {
+            self.node.handle(Input::Programmed, self.now, &mut out);
+        }
         for action in &out {
             self.carry_out(action);
         }

@@ -54,6 +54,25 @@ fn everything_of_the_table_is_said_before_anything_is_told() {
 }
 
 #[test]
+fn nobody_is_asked_before_the_table_is_programmed_and_a_reload_meanwhile_changes_that_nothing() {
+    let mut bench = Bench::of(lvs([vs(VIP, two())]));
+    let (mut out, later) = (Vec::new(), bench.now + Duration::from_secs(100));
+    bench.node.handle(Input::Startup { left: None }, bench.now, &mut out);
+    bench.node.handle(Input::Reload(&lvs([vs(VIP, [rs("10.0.0.3:80").checked(tcp())])]).into()), bench.now, &mut out);
+    bench.node.handle(Input::Tick, later, &mut out);
+    assert_eq!(bench.node.deadline(), None);
+    let is_quiet = |action: &Action| !matches!(action, Action::StartProbe { .. });
+    assert!(out.iter().all(is_quiet), "{out:#?}");
+    for _ in 0..2 {
+        // the second time says nothing new
+        bench.node.handle(Input::Programmed, later, &mut out);
+    }
+    assert_eq!(bench.node.deadline().unwrap().0, later + Duration::from_secs(1));
+    bench.node.handle(Input::Tick, later + Duration::from_secs(1), &mut out);
+    assert_eq!(out.iter().filter(|action| !is_quiet(action)).count(), 1);
+}
+
+#[test]
 fn the_first_probe_decides_and_later_ones_are_tried_again() {
     let mut bench = Bench::started(lvs([vs(VIP, two())]));
     bench.answer(FIRST, refused());
@@ -810,6 +829,7 @@ fn a_new_process_leaves_servers_in_their_place_and_tells_nobody() {
         after.table = left.table.clone();
         let mut out = Vec::new();
         after.node.handle(Input::Startup { left: Some(&left.table) }, after.now, &mut out);
+        after.node.handle(Input::Programmed, after.now, &mut out);
         assert!(!out.iter().any(|action| matches!(action, Action::Notify(_))), "{out:#?}");
         assert_eq!(keepalived_rs::check::desired::desired(after.node.config(), &after.node.health()), left.table);
         after

@@ -236,7 +236,11 @@ impl World {
 
     fn input(&mut self, input: Input<'_>) {
         let mut actions = Vec::new();
+        let is_startup = matches!(input, Input::Startup { .. });
         self.node.handle(input, self.now, &mut actions);
+        if is_startup {
+            self.node.handle(Input::Programmed, self.now, &mut actions);
+        }
         for action in actions {
             match action {
                 Action::Service(key, entry) => {

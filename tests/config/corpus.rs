@@ -10,7 +10,7 @@ use keepalived_rs::config::machine::{FakeMachine, User};
 use keepalived_rs::config::source::Memory;
 use keepalived_rs::config::{LoadOptions, Loaded, load};
 
-use crate::kit::findings;
+use crate::kit::{findings, handed_over};
 
 /// Files on which we differ on purpose, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -55,7 +55,7 @@ fn read(corpus: &Path, name: &str, machine: &FakeMachine) -> Loaded {
     }
     let main = path.file_name().unwrap().to_string_lossy().into_owned();
     let options = LoadOptions { config_test: true, working_directory: "/k".into(), ..LoadOptions::default() };
-    load(&mut files, &main, &options, machine)
+    handed_over(load(&mut files, &main, &options, machine))
 }
 
 /// Compares every file on one kind of machine; `column` of the index has keepalived's status.

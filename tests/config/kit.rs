@@ -3,7 +3,7 @@
 use keepalived_rs::config::machine::FakeMachine;
 use keepalived_rs::config::source::Memory;
 use keepalived_rs::config::{LoadOptions, Loaded, load};
-use keepalived_rs::model::Instance;
+use keepalived_rs::model::{Instance, handover};
 
 /// Reads a text as `-t` does, on a made-up machine with `eth0` and `eth1`.
 pub(crate) fn read(text: &str) -> Loaded {
@@ -13,7 +13,15 @@ pub(crate) fn read(text: &str) -> Loaded {
 /// Reads a text as `-t` does.
 pub(crate) fn read_on(machine: &FakeMachine, text: &str) -> Loaded {
     let options = LoadOptions { config_test: true, working_directory: "/".into(), ..LoadOptions::default() };
-    load(&mut Memory::of("/k.conf", text), "/k.conf", &options, machine)
+    handed_over(load(&mut Memory::of("/k.conf", text), "/k.conf", &options, machine))
+}
+
+/// Every configuration that is read can be handed to a child, which takes the same.
+pub(crate) fn handed_over(loaded: Loaded) -> Loaded {
+    let bytes = handover::to_bytes(&loaded.config).unwrap();
+    assert_eq!(handover::from_bytes(&bytes).as_ref(), Ok(&loaded.config));
+    assert_eq!(handover::common_from_bytes(&bytes), Ok(loaded.config.clone().without_virtual_servers()));
+    loaded
 }
 
 /// The findings of a text: code and message.

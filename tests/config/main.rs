@@ -5,6 +5,7 @@
 mod basics;
 mod corpus;
 mod examples;
+mod handover;
 mod hostile;
 mod keywords;
 mod kit;

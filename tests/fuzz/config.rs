@@ -5,6 +5,7 @@ use keepalived_rs::config::machine::FakeMachine;
 use keepalived_rs::config::source::Memory;
 use keepalived_rs::config::{self, LoadOptions};
 use keepalived_rs::diag::render::{self, Style};
+use keepalived_rs::model::handover;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut files = Memory::of("/main.conf", data);
@@ -14,5 +15,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let loaded = config::load(&mut files, "main.conf", &options, &machine);
         let _ = render::all(&loaded.diagnostics, &loaded.sources, Style::default());
         let _ = (loaded.diagnostics.config_test_status(), loaded.diagnostics.start_status());
+        // A child takes what its parent has read.
+        let bytes = handover::to_bytes(&loaded.config).expect("everything can be handed over");
+        assert_eq!(handover::from_bytes(&bytes), Ok(loaded.config));
     }
 });

@@ -1,7 +1,6 @@
 //! Lines, preprocessor and tree over any bytes. `%%%` on a line of its own begins another file: `1`, `2`, `d/3`, ...
 #![no_main]
 
-use keepalived_rs::config::recording::{Recorder, Recording};
 use keepalived_rs::config::source::{Files, Memory};
 use keepalived_rs::config::tree::{MAX_DEPTH, Statement};
 use keepalived_rs::config::{Parsed, TextOptions, parse};
@@ -19,20 +18,13 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         };
         files.files.insert(name.into(), Ok(text.to_vec()));
     }
-    let mut recorder = Recorder::new(files);
-    let (parsed, diagnostics) = read(&mut recorder);
+    let (parsed, diagnostics) = read(&mut files);
     check(&parsed.statements, &parsed.sources, 0);
     for diagnostic in diagnostics.iter() {
         let _ = render::log_line(diagnostic, &parsed.sources);
         let shown = render::one(diagnostic, &parsed.sources, Style::default());
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()));
     }
-    // A child reads what its parent read.
-    let bytes = recorder.into_recording().append_to(Vec::new());
-    let mut recording = Recording::from_bytes(&bytes).expect("a recording can be read");
-    let (again, same) = read(&mut recording);
-    assert_eq!(again.statements, parsed.statements);
-    assert_eq!(same, diagnostics);
 });
 
 fn split(data: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -1,4 +1,4 @@
-//! A reload in the checker process: a thread reads what the parent has read, the loop takes it over in one step.
+//! A reload in the checker process: what the parent has read is taken over in one step.
 
 use std::sync::Arc;
 
@@ -8,27 +8,14 @@ use super::{Process, SETTLED, listen_for_addresses, wants_addresses};
 use crate::check::io::Input;
 use crate::process::configuration::{self, Load};
 use crate::process::ipc::FromChild;
+use crate::supervise::child::Kind;
 use crate::sys::{clock, schedule};
 
 impl Process {
     pub(super) fn begin_reload(&mut self) {
-        let Some(bundle) = self.parent.descriptor() else {
-            self.take_load(Err("no configuration came along".into()));
-            return;
-        };
         info!("Reloading");
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let options = self.options.clone();
-        let thread = std::thread::Builder::new().name("reload".into());
-        let started = thread.spawn(move || {
-            schedule::ordinary();
-            // The loop may have ended meanwhile.
-            let _ = sender.send(configuration::load_bundle(bundle, &options));
-        });
-        match started {
-            Ok(_) => self.loading = Some(receiver),
-            Err(error) => self.take_load(Err(format!("cannot start a thread: {error}"))),
-        }
+        let bundle = self.parent.descriptor().ok_or_else(|| "no configuration came along".into());
+        self.take_load(bundle.and_then(|bundle| configuration::take_reload(bundle, Kind::Checker)));
     }
 
     /// The files and the machine are what they were.
@@ -37,7 +24,7 @@ impl Process {
         self.take_load(Ok(self.config.clone()));
     }
 
-    pub(super) fn take_load(&mut self, load: Load) {
+    fn take_load(&mut self, load: Load) {
         let answer = load.map(|config| {
             self.take_config(config);
             Vec::new()

@@ -96,8 +96,7 @@ impl Parent {
     /// Whether reading the files once more would change nothing, nor say anything else. With `reload_check_config`,
     /// findings that a start has let pass refuse a reload.
     fn may_be_same(&self) -> bool {
-        self.in_force.config.global.reload_check_config.is_none()
-            && self.in_force.still_holds(&self.start.origin).unwrap_or(false)
+        self.in_force.config.global.reload_check_config.is_none() && self.in_force.still_holds().unwrap_or(false)
     }
 
     fn reload_file(&self) -> Option<PathBuf> {

@@ -1,4 +1,4 @@
-//! A reload in the VRRP process: a thread reads what the parent has read, the loop takes it over in one step.
+//! A reload in the VRRP process: what the parent has read is taken over in one step.
 
 use std::sync::Arc;
 
@@ -8,26 +8,15 @@ use super::{Process, allow_sockets};
 use crate::model::Config;
 use crate::process::configuration::{self, Load};
 use crate::process::ipc::FromChild;
-use crate::sys::{clock, memory, schedule};
+use crate::supervise::child::Kind;
+use crate::sys::{clock, schedule};
 use crate::vrrp::io::Input;
 
 impl Process {
     pub(super) fn begin_reload(&mut self) {
-        let Some(bundle) = self.parent.descriptor() else {
-            self.take_load(Err("no configuration came along".into()));
-            return;
-        };
         info!("Reloading");
-        let (sender, options) = (self.loads.0.clone(), self.options.clone());
-        let thread = std::thread::Builder::new().name("reload".into());
-        let started = thread.spawn(move || {
-            schedule::ordinary();
-            sender.send(configuration::load_bundle(bundle, &options).map(Config::without_virtual_servers));
-            memory::give_back();
-        });
-        if let Err(error) = started {
-            self.take_load(Err(format!("cannot start a thread: {error}")));
-        }
+        let bundle = self.parent.descriptor().ok_or_else(|| "no configuration came along".into());
+        self.take_load(bundle.and_then(|bundle| configuration::take_reload(bundle, Kind::Vrrp)));
     }
 
     /// The files and the machine are what they were.
@@ -36,14 +25,11 @@ impl Process {
         self.take_load(Ok(self.config.clone()));
     }
 
-    pub(super) fn take_load(&mut self, load: Load) {
-        let answer = match load {
-            Ok(config) => {
-                self.take_config(config);
-                Ok(Vec::new())
-            }
-            Err(reason) => Err(reason),
-        };
+    fn take_load(&mut self, load: Load) {
+        let answer = load.map(|config| {
+            self.take_config(config);
+            Vec::new()
+        });
         self.parent.send(&FromChild::Reloaded(answer));
     }
 
