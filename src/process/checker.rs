@@ -139,11 +139,11 @@ impl Process {
     async fn live(mut self) -> io::Result<u8> {
         self.begin();
         while self.ends.is_none() {
-            self.heartbeat.beat();
             let happening = self.next().await;
             self.take(happening)?;
             // What already waits is heard first: one wake-up serves all of it.
             let now = clock::now();
+            self.heartbeat.beat(now);
             self.probes.tick(now);
             for _ in 0..BATCH {
                 let Some((id, verdict)) = self.probes.next() else { break };

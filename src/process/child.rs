@@ -15,6 +15,7 @@ use crate::process::paths::Names;
 use crate::process::start::{self, set_process_name};
 use crate::process::vrrp;
 use crate::supervise::child::Kind;
+use crate::supervise::watchdog::patience;
 use crate::sys::channel::Channel;
 use crate::sys::heartbeat::Heartbeat;
 use crate::sys::signals::{self, Signal, Signals};
@@ -55,7 +56,7 @@ pub struct Child {
     pub config: Config,
     /// To the parent.
     pub channel: Channel,
-    /// The parent looks at it.
+    /// The parent notices when it stops.
     pub heartbeat: Heartbeat,
 }
 
@@ -76,7 +77,7 @@ pub fn run(kind: Kind, options: Options, argv: Vec<OsString>, is_replacement: bo
 
 fn prepare(kind: Kind, options: Options, argv: Vec<OsString>) -> io::Result<Child> {
     let channel = Channel::inherited(reexec::inherited(reexec::CHANNEL)?)?;
-    let heartbeat = Heartbeat::shared(&reexec::inherited(reexec::HEARTBEAT)?)?;
+    let heartbeat = Heartbeat::shared(reexec::inherited(reexec::HEARTBEAT)?, patience(kind))?;
     let config = configuration::take_bundle(reexec::inherited(reexec::CONFIGURATION)?, kind)?;
     memory::give_back();
     let names = Names::of(&options, &config.global);

@@ -182,7 +182,12 @@ impl Parent {
                 if let Some(link) = &mut slot.link
                     && let Poll::Ready(result) = link.poll(cx)
                 {
-                    return Poll::Ready((i, result));
+                    return Poll::Ready(Happening::Child(i, result));
+                }
+                if let Some((heartbeat, _)) = &slot.watch
+                    && heartbeat.poll_silence(cx).is_ready()
+                {
+                    return Poll::Ready(Happening::Tick);
                 }
             }
             Poll::Pending
@@ -195,7 +200,7 @@ impl Parent {
                 }
                 Happening::Signals
             }
-            (i, result) = children => Happening::Child(i, result),
+            happening = children => happening,
             Some((order, reply)) = self.orders.recv() => Happening::Order(order, reply),
             () = self.timed.changed() => Happening::ReloadTime,
             guard = self.alarm.readable() => {
@@ -209,7 +214,8 @@ impl Parent {
 
     fn deadline(&self) -> Option<Instant> {
         let lives = self.slots.iter().filter_map(|slot| slot.life.deadline()).filter(|_| self.stopping.is_none());
-        let watch = |slot: &Slot| slot.watch.as_ref().filter(|_| slot.pid.is_some()).map(|(_, dog)| dog.deadline());
+        let watch =
+            |slot: &Slot| slot.watch.as_ref().filter(|_| slot.pid.is_some()).and_then(|(_, dog)| dog.deadline());
         let watches = self.slots.iter().filter_map(watch).filter(|_| self.stopping.is_none());
         let stop = self.stopping.as_ref().and_then(|stopping| stopping.kill_at);
         let reload = self.reloading.as_ref().map(|reloading| reloading.deadline);
@@ -377,7 +383,7 @@ impl Parent {
     fn message(&mut self, i: usize, message: FromChild) {
         match message {
             FromChild::Ready => {
-                self.slots[i].is_ready = true;
+                self.slots[i].becomes_ready();
                 self.check_complete();
             }
             FromChild::Reloaded(answer) => self.reload_answer(i, answer),

@@ -192,10 +192,10 @@ impl Process {
 
     fn live(&mut self) -> io::Result<u8> {
         while self.ends.is_none() {
-            self.heartbeat.beat();
             let woken = self.wait()?;
             self.hear(woken)?;
             let now = clock::now();
+            self.heartbeat.beat(now);
             if self.node.is_due(now) {
                 self.node.handle(Input::Tick, now, &mut self.actions);
             }

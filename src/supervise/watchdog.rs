@@ -1,13 +1,24 @@
 //! Whether a child still turns its loop.
 
+use crate::supervise::child::Kind;
 use crate::time::{Duration, Instant};
 
-/// A look that comes so much later than the interval says that the parent itself was stopped, or the whole machine: then
-/// everybody gets a new chance.
-const OVERSLEPT: f64 = 1.5;
+/// So long a loop may be silent before its process is asked. It then has [`ANSWER`] to turn once.
+pub const fn patience(kind: Kind) -> Duration {
+    match kind {
+        // Killing it moves addresses.
+        Kind::Vrrp => Duration::from_secs(20),
+        // Servers that die meanwhile stay in the table; a new process goes on where it was.
+        Kind::Checker | Kind::Bfd => Duration::from_millis(2_800),
+    }
+}
 
-/// A child that was asked has so long to answer before it is looked at again, if the interval is not shorter.
-const ANSWER: Duration = Duration::from_secs(2);
+/// A child that was asked has so long to answer before it is looked at again.
+const ANSWER: Duration = Duration::from_millis(1_600);
+
+/// A look that comes so much later than it should says that the parent itself was stopped, or the whole machine: then
+/// everybody gets a new chance.
+const OVERSLEPT: Duration = Duration::from_millis(800);
 
 /// How long a process that has work on the processor may be silent: on a machine that is slow or crowded, to kill it
 /// would only make more work.
@@ -28,45 +39,37 @@ pub enum Verdict {
 }
 
 /// The watch over one child.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Watchdog {
-    /// From one look to the next; a silent child is found within two, and the time for an answer.
-    interval: Duration,
-    seen: u64,
-    looked: Instant,
-    /// Since when it has not answered.
-    asked: Option<Instant>,
+    asked: Option<Asked>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    since: Instant,
+    /// When to look again.
+    look: Instant,
 }
 
 impl Watchdog {
-    /// Begins a watch.
-    pub const fn new(interval: Duration, now: Instant) -> Self {
-        Self { interval, seen: 0, looked: now, asked: None }
+    /// When to look, if not before; none as long as the child is not silent.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.asked.map(|asked| asked.look)
     }
 
-    /// When to look.
-    pub fn deadline(&self) -> Instant {
-        self.looked + self.wait()
-    }
-
-    fn wait(&self) -> Duration {
-        if self.asked.is_some() { self.interval.min(ANSWER) } else { self.interval }
-    }
-
-    /// Looks at how far the child has counted.
-    pub fn look(&mut self, count: u64, now: Instant) -> Verdict {
-        if now < self.deadline() {
+    /// Looks whether the child is silent, and what is to be done about it.
+    pub fn look(&mut self, is_silent: bool, now: Instant) -> Verdict {
+        let asked = self.asked.filter(|_| is_silent);
+        if asked.is_some_and(|asked| now < asked.look) {
             return Verdict::Fine;
         }
-        let overslept = now.since(self.looked) >= self.wait().mul_f64(OVERSLEPT);
-        let moved = count != self.seen;
-        let asked = self.asked.filter(|_| !moved && !overslept);
-        *self =
-            Self { seen: count, looked: now, asked: if moved { None } else { Some(asked.unwrap_or(now)) }, ..*self };
+        let asked = asked.filter(|asked| now < asked.look + OVERSLEPT);
+        let since = asked.map_or(now, |asked| asked.since);
+        self.asked = is_silent.then_some(Asked { since, look: now + ANSWER });
         match asked {
-            _ if moved => Verdict::Fine,
+            _ if !is_silent => Verdict::Fine,
             None => Verdict::Ask,
-            Some(asked) if now.since(asked) < BUSY => Verdict::Silent,
+            Some(asked) if now.since(asked.since) < BUSY => Verdict::Silent,
             Some(_) => Verdict::Frozen,
         }
     }
@@ -77,53 +80,60 @@ mod tests {
     use super::*;
 
     const START: Instant = Instant::ZERO;
-    const INTERVAL: Duration = Duration::from_secs(4);
 
-    fn looks(counts: &[u64]) -> Vec<Verdict> {
-        let mut watchdog = Watchdog::new(INTERVAL, START);
-        let look = |&count| {
-            let now = watchdog.deadline();
-            watchdog.look(count, now)
+    /// What looks lead to, each at its time.
+    fn looks(silent: &[bool]) -> Vec<Verdict> {
+        let (mut watchdog, mut now) = (Watchdog::default(), START);
+        let look = |&is_silent| {
+            now = watchdog.deadline().unwrap_or(now + Duration::from_secs(1));
+            watchdog.look(is_silent, now)
         };
-        counts.iter().map(look).collect()
+        silent.iter().map(look).collect()
     }
 
     #[test]
-    fn a_child_that_counts_is_left_alone() {
-        assert_eq!(looks(&[1, 5, 6]), [Verdict::Fine; 3]);
+    fn a_child_that_is_heard_is_left_alone_and_not_looked_at() {
+        assert_eq!(looks(&[false; 3]), [Verdict::Fine; 3]);
+        assert_eq!(Watchdog::default().deadline(), None);
     }
 
     #[test]
     fn an_idle_child_is_asked_and_lives_when_it_answers() {
-        assert_eq!(looks(&[3, 3, 4, 4]), [Verdict::Fine, Verdict::Ask, Verdict::Fine, Verdict::Ask]);
+        assert_eq!(looks(&[true, false, false, true]), [Verdict::Ask, Verdict::Fine, Verdict::Fine, Verdict::Ask]);
     }
 
     #[test]
     fn a_child_that_does_not_answer_is_silent_and_then_frozen() {
-        assert_eq!(looks(&[3, 3, 3]), [Verdict::Fine, Verdict::Ask, Verdict::Silent]);
-        let patient = (BUSY.as_secs() / ANSWER.as_secs()) as usize;
+        let patient = BUSY.as_nanos().div_ceil(ANSWER.as_nanos()) as usize;
         let silent = [Verdict::Ask].into_iter().chain(vec![Verdict::Silent; patient - 1]);
         let frozen = silent.clone().chain([Verdict::Frozen, Verdict::Frozen]);
-        assert_eq!(looks(&vec![0; patient + 2]), frozen.collect::<Vec<_>>());
-        let mut counts = vec![0; patient];
-        counts.extend([1, 1, 1]);
+        assert_eq!(looks(&vec![true; patient + 2]), frozen.collect::<Vec<_>>());
+        let mut heard = vec![true; patient];
+        heard.extend([false, true, true]);
         let saved = silent.chain([Verdict::Fine, Verdict::Ask, Verdict::Silent]);
-        assert_eq!(looks(&counts), saved.collect::<Vec<_>>());
+        assert_eq!(looks(&heard), saved.collect::<Vec<_>>());
     }
 
     #[test]
     fn after_a_stop_of_everything_nobody_is_blamed() {
-        let mut watchdog = Watchdog::new(INTERVAL, START);
-        assert_eq!(watchdog.look(0, START + INTERVAL), Verdict::Ask);
+        let mut watchdog = Watchdog::default();
+        assert_eq!(watchdog.look(true, START), Verdict::Ask);
         let much_later = START + Duration::from_secs(60);
-        assert_eq!(watchdog.look(0, much_later), Verdict::Ask);
-        assert_eq!(watchdog.look(0, much_later + ANSWER), Verdict::Silent);
+        assert_eq!(watchdog.look(true, much_later), Verdict::Ask);
+        assert_eq!(watchdog.look(true, much_later + ANSWER), Verdict::Silent);
     }
 
     #[test]
     fn a_look_before_its_time_says_nothing() {
-        let mut watchdog = Watchdog::new(INTERVAL, START);
-        assert_eq!(watchdog.look(0, START + Duration::from_secs(1)), Verdict::Fine);
-        assert_eq!(watchdog.deadline(), START + INTERVAL);
+        let mut watchdog = Watchdog::default();
+        assert_eq!(watchdog.look(true, START), Verdict::Ask);
+        assert_eq!(watchdog.look(true, START + ANSWER / 2), Verdict::Fine);
+        assert_eq!(watchdog.deadline(), Some(START + ANSWER));
+    }
+
+    /// D34
+    #[test]
+    fn a_frozen_checker_is_found_within_five_seconds() {
+        assert!(patience(Kind::Checker) + ANSWER < Duration::from_millis(4_500));
     }
 }

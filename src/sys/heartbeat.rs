@@ -1,89 +1,148 @@
-//! A number that one process counts up and another looks at: whether the first still turns its loop costs neither a
-//! system call.
+//! A dead man's switch: a timer that two processes share. One keeps it from expiring as long as its loop turns, and the
+//! other sleeps until it does expire: while all is well, that costs the first a system call now and then and the second
+//! nothing at all.
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::task::{Context, Poll, ready};
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
-/// One page shared with another process.
+use crate::time::{Duration, Instant};
+
+/// The end of the process that beats, or of the one that waits for its silence.
 #[derive(Debug)]
 pub struct Heartbeat {
-    page: NonNull<AtomicU64>,
+    timer: TimerFd,
+    /// After so long without a beat it is silent.
+    patience: Duration,
+    /// Beats before it cost nothing, and change nothing.
+    renew: Instant,
 }
-
-// SAFETY: the page is only ever used as an atomic number.
-unsafe impl Send for Heartbeat {}
-
-const PAGE: usize = 4096;
 
 impl Heartbeat {
-    /// A new one, and the descriptor that gives another process the same.
-    pub fn new() -> io::Result<(Self, OwnedFd)> {
-        let fd = memfd_create("heartbeat", MFdFlags::MFD_CLOEXEC)?;
-        nix::unistd::ftruncate(&fd, PAGE as i64)?;
-        Ok((Self::shared(&fd)?, fd))
+    /// A new one, for who waits. Silent until the first beat.
+    pub fn new(patience: Duration) -> io::Result<Self> {
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        Ok(Self { timer, patience, renew: Instant::ZERO })
     }
 
-    /// The one behind a descriptor.
-    pub fn shared(fd: &OwnedFd) -> io::Result<Self> {
-        // Touching a page behind the end of a shorter file would kill us.
-        if nix::sys::stat::fstat(fd)?.st_size < PAGE as i64 {
+    /// The one behind a descriptor, for who beats.
+    pub fn shared(fd: OwnedFd, patience: Duration) -> io::Result<Self> {
+        let kind = nix::fcntl::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str())?;
+        if kind != "anon_inode:[timerfd]" {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the kernel chooses a free place for the page; the descriptor is open.
-        let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, access, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
-        if page == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+        // SAFETY: it is a timerfd, and owned by nobody else.
+        let timer = unsafe { TimerFd::from_owned_fd(fd) };
+        Ok(Self { timer, patience, renew: Instant::ZERO })
+    }
+
+    /// For the other process.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.timer.as_fd().try_clone_to_owned()
+    }
+
+    /// The loop turns. One call in half the patience is a system call.
+    pub fn beat(&mut self, now: Instant) {
+        if now >= self.renew {
+            self.renew = now + self.patience / 2;
+            // It can fail for no time that is not zero.
+            let _ =
+                self.timer.set(Expiration::OneShot(TimeSpec::from_duration(self.patience)), TimerSetTimeFlags::empty());
         }
-        let page = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { page })
     }
 
-    fn number(&self) -> &AtomicU64 {
-        // SAFETY: the page is mapped as long as `self` lives, is aligned, and every use of it is atomic.
-        unsafe { self.page.as_ref() }
+    /// Whether there was no beat for as long as patience lasts.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.timer.get(), Ok(None))
     }
 
-    /// Counts up.
-    pub fn beat(&self) {
-        self.number().fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How far it has counted.
-    pub fn count(&self) -> u64 {
-        self.number().load(Ordering::Relaxed)
+    /// Within the runtime: can be polled.
+    pub fn watch(self) -> io::Result<Watched> {
+        // SAFETY: it has one descriptor from first to last.
+        Ok(Watched(unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) }?))
     }
 }
 
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `shared` with this length, and not used after this.
-        unsafe { libc::munmap(self.page.as_ptr().cast(), PAGE) };
+impl AsRawFd for Heartbeat {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Heartbeat {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.timer.as_fd()
+    }
+}
+
+/// A heartbeat that somebody waits for.
+#[derive(Debug)]
+pub struct Watched(AsyncFd<Heartbeat>);
+
+impl Watched {
+    /// Ready each time it falls silent.
+    pub fn poll_silence(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Ok(mut guard) = ready!(self.0.poll_read_ready(cx)) {
+            guard.clear_ready();
+        }
+        Poll::Ready(())
+    }
+
+    /// See [`Heartbeat::is_silent`].
+    pub fn is_silent(&self) -> bool {
+        self.0.get_ref().is_silent()
+    }
+
+    /// A beat in place of the other process.
+    pub fn beat(&mut self, now: Instant) {
+        self.0.get_mut().beat(now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock;
 
-    #[test]
-    fn both_ends_see_the_same_number() {
-        let (ours, fd) = Heartbeat::new().unwrap();
-        let theirs = Heartbeat::shared(&fd).unwrap();
-        assert_eq!(ours.count(), 0);
-        theirs.beat();
-        theirs.beat();
-        assert_eq!(ours.count(), 2);
+    const PATIENCE: Duration = Duration::from_millis(40);
+
+    #[tokio::test]
+    async fn who_stops_beating_falls_silent_and_can_come_back() {
+        let here = Heartbeat::new(PATIENCE).unwrap();
+        let mut there = Heartbeat::shared(here.descriptor().unwrap(), PATIENCE).unwrap();
+        let here = here.watch().unwrap();
+        assert!(here.is_silent());
+        for _ in 0..2 {
+            let begun = clock::now();
+            there.beat(begun);
+            assert!(!here.is_silent() || clock::now() >= begun + PATIENCE);
+            std::future::poll_fn(|cx| here.poll_silence(cx)).await;
+            assert!(here.is_silent());
+            assert!(clock::now() >= begun + PATIENCE);
+        }
     }
 
     #[test]
-    fn a_file_that_is_too_short_is_refused() {
-        let fd = memfd_create("short", MFdFlags::MFD_CLOEXEC).unwrap();
-        assert!(Heartbeat::shared(&fd).is_err());
+    fn beats_are_system_calls_only_now_and_then() {
+        let mut heart = Heartbeat::new(Duration::from_secs(3600)).unwrap();
+        let start = clock::now();
+        heart.beat(start);
+        let renew = heart.renew;
+        heart.beat(renew - Duration::from_nanos(1));
+        assert_eq!(heart.renew, renew);
+        heart.beat(renew);
+        assert!(heart.renew > renew);
+    }
+
+    #[test]
+    fn what_is_no_timer_is_refused() {
+        let (pipe, _) = nix::unistd::pipe().unwrap();
+        assert!(Heartbeat::shared(pipe, PATIENCE).is_err());
     }
 }

@@ -11,13 +11,13 @@ use crate::process::ipc::ToChild;
 use crate::process::link::Link;
 use crate::process::options::Options;
 use crate::supervise::child::{Child, Kind};
-use crate::supervise::watchdog::{Verdict, Watchdog};
+use crate::supervise::watchdog::{self, Verdict, Watchdog};
 use crate::sys::channel::Channel;
-use crate::sys::heartbeat::Heartbeat;
+use crate::sys::heartbeat::{Heartbeat, Watched};
 use crate::sys::log::ROLE;
 use crate::sys::pidfile::PidFile;
 use crate::sys::{clock, daemon, reexec};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// A child, running or not.
 pub(super) struct Slot {
@@ -31,8 +31,8 @@ pub(super) struct Slot {
     /// It has said that its configuration is in force.
     pub(super) is_ready: bool,
     pub(super) starts: u64,
-    /// How far the process has counted, and what we make of it.
-    pub(super) watch: Option<(Heartbeat, Watchdog)>,
+    /// Whether the process is heard, and what we make of it.
+    pub(super) watch: Option<(Watched, Watchdog)>,
 }
 
 impl Slot {
@@ -78,11 +78,12 @@ impl Slot {
         arguments.extend_from_slice(rest);
         let (ours, theirs) = Channel::pair()?;
         let link = Link::new(ours)?;
-        let (heartbeat, beats) = Heartbeat::new()?;
+        let heartbeat = Heartbeat::new(watchdog::patience(self.kind))?;
+        let beats = heartbeat.descriptor()?;
         let pid = reexec::start(&arg0, &arguments, vec![theirs, bundle.try_clone()?, beats])?;
         self.link = Some(link);
         // The BFD process has no loop to freeze yet.
-        self.watch = (self.kind != Kind::Bfd).then(|| (heartbeat, Watchdog::new(looks(self.kind), clock::now())));
+        self.watch = if self.kind == Kind::Bfd { None } else { Some((heartbeat.watch()?, Watchdog::default())) };
         self.is_ready = false;
         Ok(pid)
     }
@@ -100,15 +101,22 @@ impl Slot {
         }
     }
 
+    /// Its configuration is in force: from now on it is to be heard.
+    pub(super) fn becomes_ready(&mut self) {
+        self.is_ready = true;
+        if let Some((heartbeat, _)) = &mut self.watch {
+            heartbeat.beat(clock::now());
+        }
+    }
+
     /// Looks whether the process still turns its loop. One that does not is killed, and started again like any that dies.
     pub(super) fn look_after(&mut self, now: Instant) {
         let (Some((heartbeat, watchdog)), Some(pid)) = (&mut self.watch, self.pid) else { return };
         if !self.is_ready {
-            // Reading a large configuration takes its time.
-            *watchdog = Watchdog::new(looks(self.kind), now);
+            // Starting with a large configuration takes its time.
             return;
         }
-        match watchdog.look(heartbeat.count(), now) {
+        match watchdog.look(heartbeat.is_silent(), now) {
             Verdict::Fine => {}
             Verdict::Ask => {
                 if let Some(link) = &mut self.link {
@@ -123,15 +131,5 @@ impl Slot {
                 self.signal(nix::libc::SIGKILL);
             }
         }
-    }
-}
-
-/// How often a child is looked at.
-const fn looks(kind: Kind) -> Duration {
-    match kind {
-        // Killing it moves addresses, and looking costs as much as an advert.
-        Kind::Vrrp => Duration::from_secs(20),
-        // Servers that die meanwhile stay in the table; a new process goes on where it was.
-        Kind::Checker | Kind::Bfd => Duration::from_millis(1_600),
     }
 }
