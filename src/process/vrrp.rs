@@ -287,6 +287,12 @@ impl Process {
             });
             self.company.heard(count, waits, now, node.patience());
         }
+        if woken.any() { self.hear_others(woken) } else { Ok(()) }
+    }
+
+    /// What a turn that only hears and sends adverts does not touch.
+    #[cold]
+    fn hear_others(&mut self, woken: Woken) -> io::Result<()> {
         if woken.kernel {
             self.hear_kernel();
             if self.events.is_closed() {

@@ -1,7 +1,8 @@
 //! Many datagrams in one system call: sendmmsg and recvmmsg with headers that are kept between calls.
 //!
 //! nix gives all messages of a `sendmmsg` the same control messages and does not restore `msg_controllen` after a
-//! `recvmmsg`, so both are called through libc here.
+//! `recvmmsg`, so both are called here; as bare system calls, since the C library's make themselves points where a thread can
+//! be cancelled, which no thread of ours is, in memory that nothing else of a turn touches.
 
 #![allow(unsafe_code)]
 
@@ -153,7 +154,8 @@ impl SendBatch {
             let left = &mut self.headers[done..];
             // SAFETY: every header points into `parts`, which nobody touches until the next
             // `fill`, and to bytes that outlive `send`, which is our only caller.
-            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), left.len() as _, flags as _) };
+            let sent =
+                unsafe { libc::syscall(libc::SYS_sendmmsg, socket.as_raw_fd(), left.as_mut_ptr(), left.len(), flags) };
             if let Ok(sent @ 1..) = usize::try_from(sent) {
                 done += sent;
                 continue;
@@ -331,12 +333,13 @@ impl ReceiveBatch {
         // SAFETY: every header points to a name, a buffer and control room of ours, with their true lengths; the time
         // limit is absent.
         let count = unsafe {
-            libc::recvmmsg(
+            libc::syscall(
+                libc::SYS_recvmmsg,
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
-                limit as _,
-                libc::MSG_DONTWAIT as _,
-                ptr::null_mut(),
+                limit,
+                libc::MSG_DONTWAIT,
+                ptr::null_mut::<libc::timespec>(),
             )
         };
         self.used = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;

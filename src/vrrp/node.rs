@@ -518,25 +518,20 @@ impl Node {
             return;
         }
         let family = meta.socket.family;
-        let too_short = Event::TooShort(family, bytes.len());
         let (header, payload) = match family {
             Family::V6 => (None, bytes),
             Family::V4 => match wire::ipv4::Header::parse(bytes) {
                 Ok((header, payload)) => (Some(header), payload),
-                Err(_) => return self.report_limited(too_short, now, out),
+                Err(_) => return self.too_short(family, bytes, now, out),
             },
         };
         let ah = header.is_some_and(|header| header.protocol == wire::ipv4::PROTOCOL_AH);
         let behind_ah = if ah { payload.get(24..).unwrap_or_default() } else { payload };
         let Some(vrid) = wire::vrrp::vrid(behind_ah) else {
-            return self.report_limited(too_short, now, out);
+            return self.too_short(family, bytes, now, out);
         };
         let Some(i) = self.route(meta, vrid) else {
-            if self.config.log_unknown_vrids {
-                let link = meta.socket.link.and_then(|index| self.links.name_of(index));
-                self.report_limited(Event::UnknownVrid { vrid, link, source: meta.source }, now, out);
-            }
-            return;
+            return self.unknown_vrid(meta, vrid, now, out);
         };
         let id = header.map(|header| header.id);
         if let Some(due) = self.instances.get_mut(i).and_then(|instance| instance.hear_again(meta, id, bytes, now)) {
@@ -546,6 +541,13 @@ impl Node {
             return;
         }
         let datagram = Datagram { meta: *meta, header, len: bytes.len(), payload };
+        self.hear_anew(i, &datagram, bytes, now, out);
+    }
+
+    /// What a turn that only hears what it heard before does not touch: the memory and the code of it are cold.
+    #[cold]
+    fn hear_anew(&mut self, i: usize, datagram: &Datagram<'_>, bytes: &[u8], now: Instant, out: &mut Vec<Action>) {
+        let meta = &datagram.meta;
         self.with(i, now, out, |instance, ctx| {
             if matches!(instance.state, State::Init | State::Fault) {
                 return;
@@ -557,7 +559,7 @@ impl Node {
                 is_owner: instance.effective == 255,
                 from_known_master,
             };
-            match inspect(&datagram, expect, &mut instance.statistics) {
+            match inspect(datagram, expect, &mut instance.statistics) {
                 Ok(heard) => {
                     let said = ctx.out.len();
                     instance.hear(&heard, ctx);
@@ -568,6 +570,19 @@ impl Node {
                 Err(flaw) => instance.report_flaw(meta.source, flaw, ctx),
             }
         });
+    }
+
+    #[cold]
+    fn too_short(&mut self, family: Family, bytes: &[u8], now: Instant, out: &mut Vec<Action>) {
+        self.report_limited(Event::TooShort(family, bytes.len()), now, out);
+    }
+
+    #[cold]
+    fn unknown_vrid(&mut self, meta: &PacketMeta, vrid: u8, now: Instant, out: &mut Vec<Action>) {
+        if self.config.log_unknown_vrids {
+            let link = meta.socket.link.and_then(|index| self.links.name_of(index));
+            self.report_limited(Event::UnknownVrid { vrid, link, source: meta.source }, now, out);
+        }
     }
 
     fn report_limited(&mut self, event: Event, now: Instant, out: &mut Vec<Action>) {
