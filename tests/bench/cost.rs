@@ -74,7 +74,7 @@ pub(crate) fn adverts(extent: Extent, table: &mut Table) {
         for instances in [1, 50, 250] {
             let time = if interval < 1.0 { extent.pick(5, 3) } else { extent.pick(15, 5) };
             // Who wakes just after whom stays the same through one run, and the second finds a processor awake: several.
-            let runs = if instances == 1 { extent.pick(4, 1) } else { extent.pick(2, 1) };
+            let runs = if instances == 1 { extent.pick(8, 1) } else { extent.pick(2, 1) };
             let orders: [Order; 2] = [['b', 'c'], ['c', 'b']];
             let measure = |kind| {
                 let measured = orders.into_iter().cycle().take(runs).map(|order| {
