@@ -6,12 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Checker, Config, Lvs, RealServer, VirtualServer};
+use crate::model::{Checker, Config, Lvs};
 
-/// The first part: all but virtual servers, for every child.
-type Common = Config;
-
-/// The second part, which only the checker process takes.
+/// The second part, which only the checker process takes; the first is a configuration without virtual servers.
 #[derive(Serialize, Deserialize)]
 struct Servers<L> {
     lvs: L,
@@ -42,17 +39,18 @@ pub fn to_bytes(config: &Config) -> Result<Vec<u8>, Damaged> {
         }
         servers.chosen.push(servers.lists.len() - 1);
     }
-    let bytes = postcard::to_stdvec::<Common>(&config.clone().without_virtual_servers())?;
+    let bytes = postcard::to_stdvec(&config.clone().without_virtual_servers())?;
     Ok(postcard::to_extend(&servers, bytes)?)
 }
 
 /// The configuration that bytes are, with its virtual servers; never panics.
 pub fn from_bytes(bytes: &[u8]) -> Result<Config, Damaged> {
-    let (common, rest): (Common, _) = postcard::take_from_bytes(bytes)?;
+    let (common, rest): (Config, _) = postcard::take_from_bytes(bytes)?;
     let Servers::<Lvs> { mut lvs, lists, chosen } = postcard::from_bytes(rest)?;
     let mut chosen = chosen.into_iter();
     // Nobody else has them yet.
-    for server in lvs.virtual_servers.iter_mut().filter_map(Arc::get_mut).flat_map(VirtualServer::servers_mut) {
+    let services = lvs.virtual_servers.iter_mut().filter_map(Arc::get_mut);
+    for server in services.flat_map(|vs| &mut vs.real_servers).filter_map(Arc::get_mut) {
         let list = chosen.next().and_then(|i| lists.get(i));
         server.checkers = Arc::clone(list.ok_or_else(|| Damaged("a real server without checkers".into()))?);
     }
@@ -62,10 +60,4 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Config, Damaged> {
 /// As [`from_bytes`], without the virtual servers, which may be very many.
 pub fn common_from_bytes(bytes: &[u8]) -> Result<Config, Damaged> {
     Ok(postcard::take_from_bytes(bytes)?.0)
-}
-
-impl VirtualServer {
-    fn servers_mut(&mut self) -> impl Iterator<Item = &mut RealServer> {
-        self.real_servers.iter_mut().filter_map(Arc::get_mut)
-    }
 }

@@ -115,8 +115,9 @@ pub fn take_bundle(bundle: OwnedFd, kind: Kind) -> io::Result<Config> {
 /// A configuration to change to, or why there is none.
 pub type Load = Result<Config, String>;
 
-/// What the parent hands to a child for a reload.
-pub fn take_reload(bundle: OwnedFd, kind: Kind) -> Load {
+/// What the parent hands to a child for a reload, where something came along.
+pub fn take_reload(bundle: Option<OwnedFd>, kind: Kind) -> Load {
+    let bundle = bundle.ok_or("no configuration came along")?;
     take_bundle(bundle, kind).map_err(|error| format!("cannot take the configuration: {error}"))
 }
 

@@ -14,8 +14,8 @@ use crate::sys::{clock, schedule};
 impl Process {
     pub(super) fn begin_reload(&mut self) {
         info!("Reloading");
-        let bundle = self.parent.descriptor().ok_or_else(|| "no configuration came along".into());
-        self.take_load(bundle.and_then(|bundle| configuration::take_reload(bundle, Kind::Checker)));
+        let load = configuration::take_reload(self.parent.descriptor(), Kind::Checker);
+        self.take_load(load);
     }
 
     /// The files and the machine are what they were.
