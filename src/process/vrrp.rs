@@ -111,6 +111,16 @@ const fn advert(action: &Action) -> Option<&SendAdvert> {
     if let Action::SendAdvert(advert) = action { Some(advert) } else { None }
 }
 
+/// With open eyes from [`AHEAD`] of it on.
+#[cold]
+fn await_takeover(at: Instant) {
+    if clock::now() + AHEAD >= at {
+        while clock::now() < at {
+            std::hint::spin_loop();
+        }
+    }
+}
+
 /// The process: the engine and its hands.
 struct Process {
     node: Node,
@@ -196,10 +206,8 @@ impl Process {
             self.hear(woken)?;
             let now = clock::now();
             self.heartbeat.beat(now);
-            if self.node.is_due(now) {
-                self.node.handle(Input::Tick, now, &mut self.actions);
-            }
-            if woken.any() || !self.actions.is_empty() {
+            self.node.handle(Input::Tick, now, &mut self.actions);
+            if (woken.any() || !self.actions.is_empty()) && !self.send_alone() {
                 self.perform_all();
             }
         }
@@ -211,27 +219,27 @@ impl Process {
         Ok(status)
     }
 
+    #[inline]
     fn wait(&mut self) -> io::Result<Woken> {
         let mut woken = Woken { kernel: self.kernel_waits, ..Woken::default() };
-        if self.sockets.is_readable() || self.kernel_waits {
-            self.wait_until(Some(Instant::ZERO), &mut woken)?;
-            return Ok(woken);
-        }
-        let deadline = self.node.deadline();
+        let something_waits = self.sockets.is_readable() || self.kernel_waits;
+        let deadline = if something_waits { Some((Instant::ZERO, Wake::Retry)) } else { self.node.deadline() };
         // Others are without a MASTER: waking up takes as long as all that follows.
         let takeover = deadline.and_then(|(at, wake)| matches!(wake, Wake::MasterDown(_)).then_some(at));
-        let until = takeover.map(|at| at - AHEAD).or(deadline.map(|(at, _)| at));
-        let not_after = |soon: Instant| until.map_or(soon, |at| at.min(soon));
+        let mut until = takeover.map(|at| at - AHEAD).or(deadline.map(|(at, _)| at));
+        let not_after = move |soon: Instant| until.map_or(soon, |at| at.min(soon));
         let patience = self.node.patience();
-        if let Some(soon) = self.company.before(patience) {
+        if !something_waits && let Some(soon) = self.company.before(patience) {
             self.wait_without_packets(not_after(soon), &mut woken)?;
-            if woken.any() && clock::now() < soon {
-                return Ok(woken);
+            if woken.any() {
+                if clock::now() < soon {
+                    return Ok(woken);
+                }
+                until = Some(Instant::ZERO);
             }
         }
-        let until = if woken.any() { Some(Instant::ZERO) } else { until };
         self.wait_until(until, &mut woken)?;
-        if woken.any() {
+        if something_waits || woken.any() {
             return Ok(woken);
         }
         if self.sockets.is_readable() {
@@ -239,15 +247,14 @@ impl Process {
             if let Some(pause) = self.company.once_there(now, patience) {
                 self.wait_without_packets(not_after(now + pause), &mut woken)?;
             }
-        } else if let Some(at) = takeover.filter(|&at| clock::now() + AHEAD >= at) {
-            while clock::now() < at {
-                std::hint::spin_loop();
-            }
+        } else if let Some(at) = takeover {
+            await_takeover(at);
         }
         Ok(woken)
     }
 
     /// Until there is something to do.
+    #[inline]
     fn wait_until(&mut self, until: Option<Instant>, woken: &mut Woken) -> io::Result<()> {
         let mut others = false;
         for token in self.ears.wait(until)? {
@@ -260,6 +267,7 @@ impl Process {
     }
 
     /// Packets that come meanwhile do not wake us.
+    #[inline(never)]
     fn wait_without_packets(&mut self, until: Instant, woken: &mut Woken) -> io::Result<()> {
         for token in self.poller.wait(Some(until))? {
             match token {
@@ -275,6 +283,7 @@ impl Process {
 
     /// What already waits is heard first, or a takeover could come from an advert that was there in time. Each source has
     /// its turn, and none more than its share of it.
+    #[inline]
     fn hear(&mut self, woken: Woken) -> io::Result<()> {
         let Self { sockets, node, actions, .. } = self;
         if sockets.is_readable() {
@@ -396,23 +405,26 @@ impl Process {
         }
     }
 
-    /// Carries out what the engine wants, until it wants nothing more.
-    fn perform_all(&mut self) {
+    /// Whether there was nothing to carry out but to send adverts, which is done then.
+    #[inline]
+    fn send_alone(&mut self) -> bool {
         let only_adverts = self.actions.iter().all(|action| matches!(action, Action::SendAdvert(_)));
-        if only_adverts && self.failures.is_empty() && self.orders.is_empty() && !self.roles_changed {
-            let failures = self.sockets.send(self.actions.iter().filter_map(advert), clock::now);
-            self.actions.clear();
-            if failures.is_empty() {
-                return;
-            }
-            self.failures.extend(failures);
+        if !only_adverts || !self.failures.is_empty() || !self.orders.is_empty() || self.roles_changed {
+            return false;
         }
-        self.perform_more();
+        let failures = self.sockets.send(self.actions.iter().filter_map(advert), clock::now);
+        self.actions.clear();
+        if failures.is_empty() {
+            return true;
+        }
+        self.failures.extend(failures);
+        false
     }
 
-    /// What a turn that only hears and sends adverts does not touch: the memory and the code of it are cold.
+    /// Carries out what the engine wants, until it wants nothing more. A turn that only hears and sends adverts does not
+    /// touch this: the memory and the code of it are cold.
     #[cold]
-    fn perform_more(&mut self) {
+    fn perform_all(&mut self) {
         loop {
             let mut actions = std::mem::take(&mut self.actions);
             actions.drain(..).for_each(|action| self.perform(action));
@@ -476,7 +488,7 @@ impl Process {
     /// Everything that is due leaves together.
     fn send_adverts(&mut self) {
         if !self.adverts.is_empty() {
-            let failures = self.sockets.send(&self.adverts, clock::now);
+            let failures = self.sockets.send(self.adverts.iter(), clock::now);
             if !failures.is_empty() {
                 self.failures.extend(failures);
             }

@@ -18,9 +18,6 @@ use socket2::Socket;
 use crate::addr::IfIndex;
 use crate::time::Duration;
 
-/// The kernel takes at most this many messages in one call (UIO_MAXIOV).
-const MAX_BATCH: usize = 1024;
-
 /// A datagram to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing<'a> {
@@ -107,26 +104,18 @@ impl SendBatch {
         &mut self,
         socket: BorrowedFd<'_>,
         flags: libc::c_int,
-        messages: impl IntoIterator<Item = Outgoing<'a>>,
-        mut failed: impl FnMut(usize, i32),
+        messages: impl Iterator<Item = Outgoing<'a>>,
+        failed: impl FnMut(usize, i32),
     ) {
-        let mut messages = messages.into_iter();
-        let mut base = 0;
-        loop {
-            self.fill(messages.by_ref().take(MAX_BATCH));
-            if self.headers.is_empty() {
-                break;
-            }
-            self.flush(socket, flags, |index, errno| failed(base + index, errno));
-            base += self.headers.len();
-        }
+        self.fill(messages);
+        self.flush(socket, flags, failed);
     }
 
     /// Nothing stays of earlier messages: what those pointed to is the caller's again.
     fn fill<'a>(&mut self, messages: impl Iterator<Item = Outgoing<'a>>) {
         self.parts.clear();
         self.headers.clear();
-        for message in messages {
+        messages.for_each(|message| {
             let (name, name_len) = name(message.to);
             let (control, control_len) = control(message);
             let (base, len) = (message.bytes.as_ptr().cast_mut().cast(), message.bytes.len());
@@ -137,7 +126,7 @@ impl SendBatch {
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_controllen = control_len as _;
             self.headers.push(header);
-        }
+        });
         // From here on the parts stay where they are.
         for (header, parts) in self.headers.iter_mut().zip(&mut self.parts) {
             header.msg_hdr.msg_name = ptr::from_mut(&mut parts.name).cast();
@@ -151,6 +140,7 @@ impl SendBatch {
     fn flush(&mut self, socket: BorrowedFd<'_>, flags: libc::c_int, mut failed: impl FnMut(usize, i32)) {
         let mut done = 0;
         while done < self.headers.len() {
+            // Of more than UIO_MAXIOV the kernel takes the first.
             let left = &mut self.headers[done..];
             // SAFETY: every header points into `parts`, which nobody touches until the next
             // `fill`, and to bytes that outlive `send`, which is our only caller.

@@ -54,6 +54,7 @@ impl Poller {
 
     /// Waits until something happens, or until the deadline; gives the tokens of what happened. May rarely give none
     /// before the deadline.
+    #[inline]
     pub fn wait(&mut self, until: Option<Instant>) -> io::Result<impl Iterator<Item = u64>> {
         let count = match self.wait_precisely(until) {
             Err(Errno::ENOSYS | Errno::EPERM) => self.wait_with_timer(until),
@@ -66,6 +67,7 @@ impl Poller {
         Ok(self.events[..count].iter().map(EpollEvent::data).filter(|token| *token != DEADLINE))
     }
 
+    #[inline]
     fn wait_precisely(&mut self, until: Option<Instant>) -> Result<usize, Errno> {
         if self.timer.is_some() {
             return Err(Errno::ENOSYS);
@@ -84,6 +86,7 @@ impl Poller {
         Errno::result(count).map(|count| count as usize)
     }
 
+    #[cold]
     fn wait_with_timer(&mut self, until: Option<Instant>) -> io::Result<usize> {
         if self.timer.is_none() {
             let timer = Deadline::new()?;

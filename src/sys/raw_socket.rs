@@ -17,7 +17,7 @@ use super::poller::Poller;
 use crate::addr::IfIndex;
 use crate::histogram::Histogram;
 use crate::time::{Duration, Instant};
-use crate::vrrp::io::{Failure, PacketMeta, SendAdvert, SocketKey, SocketScope, SocketSpec};
+use crate::vrrp::io::{Failure, PacketMeta, Packets, SendAdvert, SocketKey, SocketScope, SocketSpec};
 
 /// Datagrams taken in one system call.
 const RECEIVE_BATCH: usize = 64;
@@ -120,30 +120,36 @@ impl Sockets {
         self.readable > 0
     }
 
-    /// Sends adverts, socket by socket: all that share one in one system call. How late each left is recorded with `now`, read once
-    /// for each socket after its adverts have gone.
+    /// Sends adverts, socket by socket: all that share one in one system call. How late each left is recorded with `now`,
+    /// read once for each socket after its adverts have gone.
+    #[inline]
     pub fn send<'a>(
         &mut self,
-        adverts: impl IntoIterator<Item = &'a SendAdvert, IntoIter: Clone>,
+        adverts: impl Iterator<Item = &'a SendAdvert> + Clone,
         now: impl Fn() -> Instant,
     ) -> Vec<Failure> {
         let mut failures = Vec::new();
-        let adverts = adverts.into_iter();
         let Some(first) = adverts.clone().next() else { return failures };
-        if adverts.clone().all(|advert| advert.socket == first.socket) {
-            self.send_by(first.socket, adverts, &now, &mut failures);
-            return failures;
-        }
-        let mut adverts: Vec<&SendAdvert> = adverts.collect();
-        // Within a socket the order stays.
-        adverts.sort_by_key(|advert| advert.socket);
-        for group in adverts.chunk_by(|one, other| one.socket == other.socket) {
-            let Some(first) = group.first() else { continue };
-            self.send_by(first.socket, group.iter().copied(), &now, &mut failures);
+        let socket = first.packets.socket;
+        if adverts.clone().all(|advert| advert.packets.socket == socket) {
+            self.send_by(socket, adverts, &now, &mut failures);
+        } else {
+            self.send_sorted(adverts.collect(), &now, &mut failures);
         }
         failures
     }
 
+    #[inline(never)]
+    fn send_sorted(&mut self, mut adverts: Vec<&SendAdvert>, now: &impl Fn() -> Instant, failures: &mut Vec<Failure>) {
+        // Within a socket the order stays.
+        adverts.sort_by_key(|advert| advert.packets.socket);
+        for group in adverts.chunk_by(|one, other| one.packets.socket == other.packets.socket) {
+            let Some(first) = group.first() else { continue };
+            self.send_by(first.packets.socket, group.iter().copied(), now, failures);
+        }
+    }
+
+    #[inline]
     fn send_by<'a>(
         &mut self,
         socket: SocketKey,
@@ -151,20 +157,29 @@ impl Sockets {
         now: &impl Fn() -> Instant,
         failures: &mut Vec<Failure>,
     ) {
-        let packets =
-            || adverts.clone().flat_map(|advert| advert.packets.iter().map(move |(to, bytes)| (advert, *to, bytes)));
-        let Ok(pair) = self.pairs.binary_search_by_key(&socket, |pair| pair.key) else {
-            failures.extend(packets().map(|(advert, to, _)| failure(advert, to, libc::ENODEV)));
+        let Some(pair) = self.pair(&socket) else {
+            failures.extend(copies(adverts).map(|(advert, to)| failure(advert, to, libc::ENODEV)));
             return;
         };
-        let pair = &self.pairs[pair];
         let link = socket.link.unwrap_or_default();
-        let messages = packets().map(|(advert, to, bytes)| outgoing(advert, to, link, bytes));
+        let messages = adverts.clone().flat_map(|SendAdvert { packets, .. }| {
+            packets.copies.iter().map(move |(to, bytes)| outgoing(packets, *to, link, bytes))
+        });
+        let pair = &self.pairs[pair];
         self.outgoing.send(pair.send.as_fd(), pair.send_flags(), messages, |index, errno| {
-            failures.extend(packets().nth(index).map(|(advert, to, _)| failure(advert, to, errno)));
+            failures.extend(copies(adverts.clone()).nth(index).map(|(advert, to)| failure(advert, to, errno)));
         });
         let gone = now();
-        adverts.clone().for_each(|advert| self.counters.lateness.record(gone.since(advert.due)));
+        adverts.for_each(|advert| self.counters.lateness.record(gone.since(advert.due)));
+    }
+
+    /// Where the pair with this key is: mostly there is but one.
+    #[inline]
+    fn pair(&self, key: &SocketKey) -> Option<usize> {
+        match self.pairs.as_slice() {
+            [only] => (only.key == *key).then_some(0),
+            pairs => pairs.binary_search_by_key(key, |pair| pair.key).ok(),
+        }
     }
 
     /// Takes at most `budget` datagrams of those that wait and says how many it took; with less than `budget`, nothing
@@ -273,9 +288,14 @@ impl Pair {
     }
 }
 
-fn outgoing<'a>(advert: &SendAdvert, to: IpAddr, link: IfIndex, bytes: &'a [u8]) -> Outgoing<'a> {
-    let control = match advert.source {
-        IpAddr::V6(source) => Some((source, advert.hop_limit)),
+/// Every copy of every advert.
+fn copies<'a>(adverts: impl Iterator<Item = &'a SendAdvert>) -> impl Iterator<Item = (&'a SendAdvert, IpAddr)> {
+    adverts.flat_map(|advert| advert.packets.copies.iter().map(move |(to, _)| (advert, *to)))
+}
+
+fn outgoing<'a>(packets: &Packets, to: IpAddr, link: IfIndex, bytes: &'a [u8]) -> Outgoing<'a> {
+    let control = match packets.source {
+        IpAddr::V6(source) => Some((source, packets.hop_limit)),
         IpAddr::V4(_) => None,
     };
     let to = match to {

@@ -8,6 +8,8 @@ use crate::model::vrrp::{Authentication, Destination, Instance, Version};
 use crate::wire::ipv4::{Header, PROTOCOL_VRRP};
 use crate::wire::vrrp::{Body, Checksum, emit};
 
+use super::io::{Packets, SocketKey};
+
 /// TTL and hop limit of adverts (RFC 9568 §5.1.1.3).
 const TTL: u8 = 255;
 
@@ -22,10 +24,9 @@ pub(crate) struct Encoder {
 #[derive(Debug)]
 struct Kept {
     priority: u8,
-    source: IpAddr,
     old_checksum: bool,
     /// Nobody else has them once the last advert is sent: the next is written into the same memory.
-    packets: Arc<Vec<(IpAddr, Vec<u8>)>>,
+    packets: Arc<Packets>,
 }
 
 impl Encoder {
@@ -40,24 +41,41 @@ impl Encoder {
         config: &Instance,
         priority: u8,
         source: IpAddr,
+        socket: SocketKey,
         old_checksum: bool,
-    ) -> Arc<Vec<(IpAddr, Vec<u8>)>> {
-        // keepalived: starts at 1 and skips 0
-        self.id = self.id.checked_add(1).unwrap_or(1);
-        let fits = |kept: &Kept| (kept.priority, kept.source, kept.old_checksum) == (priority, source, old_checksum);
+    ) -> Arc<Packets> {
+        let fits = |kept: &Kept| {
+            (kept.priority, kept.packets.source, kept.packets.socket, kept.old_checksum)
+                == (priority, source, socket, old_checksum)
+        };
         self.kept.take_if(|kept| !fits(kept));
         let kept = self.kept.get_or_insert_with(|| {
-            let packets = Arc::new(packets(config, priority, source, old_checksum));
-            Kept { priority, source, old_checksum, packets }
+            let packets = Arc::new(packets(config, priority, source, socket, old_checksum));
+            Kept { priority, old_checksum, packets }
         });
-        if config.family == Family::V4 {
-            Arc::make_mut(&mut kept.packets).iter_mut().for_each(|(_, packet)| Header::set_id(packet, self.id));
-        }
-        Arc::clone(&kept.packets)
+        kept.next(&mut self.id)
+    }
+
+    /// The last one once more, with an identification of its own; none where there was none since the configuration changed.
+    #[inline]
+    pub(super) fn again(&mut self) -> Option<Arc<Packets>> {
+        Some(self.kept.as_mut()?.next(&mut self.id))
     }
 }
 
-fn packets(config: &Instance, priority: u8, source: IpAddr, old_checksum: bool) -> Vec<(IpAddr, Vec<u8>)> {
+impl Kept {
+    #[inline(always)]
+    fn next(&mut self, id: &mut u16) -> Arc<Packets> {
+        // keepalived: starts at 1 and skips 0
+        *id = id.checked_add(1).unwrap_or(1);
+        if self.packets.socket.family == Family::V4 {
+            Arc::make_mut(&mut self.packets).copies.iter_mut().for_each(|(_, packet)| Header::set_id(packet, *id));
+        }
+        Arc::clone(&self.packets)
+    }
+}
+
+fn packets(config: &Instance, priority: u8, source: IpAddr, socket: SocketKey, old_checksum: bool) -> Packets {
     let addresses: Vec<IpAddr> = config.addresses.iter().map(|address| address.cidr.address).collect();
     let ttl = match &config.destination {
         Destination::Multicast(_) => TTL,
@@ -74,10 +92,14 @@ fn packets(config: &Instance, priority: u8, source: IpAddr, old_checksum: bool) 
         };
         (destination, packet)
     };
-    match &config.destination {
-        Destination::Multicast(group) => vec![to(*group)],
-        Destination::Unicast(unicast) => unicast.peers.iter().map(|peer| to(peer.address)).collect(),
-    }
+    let (hop_limit, copies) = match &config.destination {
+        Destination::Multicast(group) => (None, vec![to(*group)]),
+        Destination::Unicast(unicast) => {
+            let hop_limit = unicast.ttl.filter(|_| config.family == Family::V6);
+            (hop_limit, unicast.peers.iter().map(|peer| to(peer.address)).collect())
+        }
+    };
+    Packets { socket, source, hop_limit, copies }
 }
 
 fn body(config: &Instance) -> Body {

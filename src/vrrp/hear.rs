@@ -9,6 +9,7 @@ use super::instance::{Context, Instance, Master, OtherOwner, State};
 use super::io::{Notified, PacketMeta};
 use super::receive::Heard;
 use super::report::InstanceEvent;
+use super::routine::Routine;
 
 impl Instance {
     /// The advert that it hears as BACKUP if nothing changes: its timer begins anew, and this is when it ends. None where
@@ -21,7 +22,8 @@ impl Instance {
         now: Instant,
     ) -> Option<Instant> {
         let State::Backup(backup) = &mut self.state else { return None };
-        if !self.routine.as_ref()?.is(meta, bytes) {
+        let Some(Routine::Hear(advert)) = &self.routine else { return None };
+        if !advert.is(meta, bytes) {
             return None;
         }
         backup.down_at = now + backup.length;

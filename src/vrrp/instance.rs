@@ -13,11 +13,11 @@ use crate::track::script;
 use super::announce::Announcer;
 use super::encode::Encoder;
 use super::holdings::Holdings;
-use super::io::{Action, Link, Notification, Notified, Role, SendAdvert, SocketKey, Statistics, Subject};
+use super::io::{Action, Link, Notification, Notified, Packets, Role, SendAdvert, SocketKey, Statistics, Subject};
 use super::links::Links;
 use super::node::NEVER;
 use super::report::{Event, FaultReason, InstanceEvent};
-use super::routine::Routine;
+use super::routine::{Cadence, Routine};
 use super::sockets::Broken;
 
 /// What an instance sees and moves of its node.
@@ -64,7 +64,7 @@ pub(crate) struct Instance {
     pub(crate) master: Option<(IpAddr, u8)>,
     /// IPv4 identification of the last advert heard, and from whom.
     pub(super) last_id: Option<(IpAddr, u16)>,
-    /// What it hears as BACKUP if nothing changes.
+    /// What it does again if nothing changes.
     pub(super) routine: Option<Routine>,
     pub(super) encoder: Encoder,
     pub(crate) statistics: Statistics,
@@ -254,10 +254,12 @@ impl Instance {
         self.config.advert_interval.duration().max(Duration::from_millis(10))
     }
 
-    /// When the advert after one that was due at `due` is due: the cadence does not drift with lateness.
     fn next_advert(&self, due: Instant, now: Instant) -> Instant {
-        let next = due.min(now) + self.advert_interval();
-        if next > now + self.slack() { next } else { now + self.advert_interval() }
+        self.cadence(NEVER).next(due, now)
+    }
+
+    fn cadence(&self, until: Instant) -> Cadence {
+        Cadence { interval: self.advert_interval(), slack: self.slack(), until }
     }
 
     /// How much earlier than due an advert may leave in company.
@@ -308,9 +310,28 @@ impl Instance {
 
     // ---- timers ----------------------------------------------------------------------------------------------
 
-    /// Does what is due at `now`; adverts that are due up to `slack` later leave as well.
-    pub(crate) fn tick(&mut self, slack: Duration, ctx: &mut Context<'_>) {
-        let now = ctx.now;
+    /// What [`Instance::tick`] does where there is nothing to do but to send the advert before once more: it leaves, and
+    /// this is when the next thing is due. None where there is something else to do.
+    #[inline]
+    pub(super) fn send_again(&mut self, now: Instant, out: &mut Vec<Action>) -> Option<Instant> {
+        let (State::Master(master), Some(Routine::Send(cadence))) = (&mut self.state, &self.routine) else {
+            return None;
+        };
+        let due = master.advert_at;
+        if !cadence.is_all(due, now) {
+            return None;
+        }
+        let packets = self.encoder.again()?;
+        master.advert_at = cadence.next(due, now);
+        let next = master.advert_at.min(cadence.until);
+        self.send(packets, due, now, out);
+        Some(next)
+    }
+
+    /// Does what is due at `now`; an advert that is due within its slack leaves as well, in company.
+    pub(crate) fn tick(&mut self, ctx: &mut Context<'_>) {
+        let (now, slack) = (ctx.now, self.slack());
+        let mut sent = false;
         if let State::Backup(backup) = &self.state
             && backup.down_at <= now
         {
@@ -321,7 +342,7 @@ impl Instance {
             && master.advert_at <= now + slack
         {
             let due = master.advert_at;
-            self.send_advert(self.effective, due, ctx);
+            sent = self.send_advert(self.effective, due, ctx);
             self.set_advert_at(self.next_advert(due, now));
             self.count_down_other_owner(now);
             if now.since(due)
@@ -334,6 +355,12 @@ impl Instance {
         if matches!(&self.state, State::Master(master) if master.aside_at() <= now) {
             self.tick_announcements(ctx);
             self.tick_other_owner(ctx);
+        }
+        if let State::Master(master) = &self.state
+            && sent
+            && master.other_owner.is_none()
+        {
+            self.routine = Some(Routine::Send(self.cadence(master.aside_at())));
         }
     }
 
@@ -497,15 +524,16 @@ impl Instance {
         if socket.link.is_some_and(|link| ctx.links.get(link).is_none()) {
             return false;
         }
-        let packets = self.encoder.encode(&self.config, priority, source, self.old_checksum);
-        let hop_limit = match &self.config.destination {
-            Destination::Unicast(unicast) if self.config.family == Family::V6 => unicast.ttl,
-            _ => None,
-        };
-        self.last_advert_sent = Some(ctx.now);
-        self.statistics.advert_sent += 1;
-        ctx.out.push(Action::SendAdvert(SendAdvert { instance: self.id, socket, due, source, hop_limit, packets }));
+        let packets = self.encoder.encode(&self.config, priority, source, socket, self.old_checksum);
+        self.send(packets, due, ctx.now, ctx.out);
         true
+    }
+
+    #[inline]
+    fn send(&mut self, packets: Arc<Packets>, due: Instant, now: Instant, out: &mut Vec<Action>) {
+        self.last_advert_sent = Some(now);
+        self.statistics.advert_sent += 1;
+        out.push(Action::SendAdvert(SendAdvert { instance: self.id, due, packets }));
     }
 
     /// Sends an advert out of turn; the next one is a whole interval away then.
@@ -546,6 +574,7 @@ impl Instance {
     pub(crate) fn reconfigure(&mut self, id: InstanceId, config: &Arc<model::Instance>, now: Instant) -> bool {
         self.id = id;
         self.log.logged = 0;
+        self.routine = None;
         if self.config == *config {
             // Equal, but not the same: the old configuration's memory goes with it.
             self.config = Arc::clone(config);

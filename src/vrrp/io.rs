@@ -210,16 +210,23 @@ pub enum ScriptSignal {
 pub struct SendAdvert {
     /// Whose.
     pub instance: InstanceId,
-    /// On which socket.
-    pub socket: SocketKey,
     /// When it was due; how late it left is measured against this.
     pub due: Instant,
+    /// What leaves.
+    pub packets: Arc<Packets>,
+}
+
+/// The packets of one logical advert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packets {
+    /// On which socket.
+    pub socket: SocketKey,
     /// Source address (IPv6: for the packet-info message; IPv4 has it in the header).
     pub source: IpAddr,
     /// Hop limit for the control message (IPv6 unicast with `unicast_ttl`).
     pub hop_limit: Option<u8>,
     /// Destination and datagram (IPv4: from the IP header on; IPv6: the payload).
-    pub packets: Arc<Vec<(IpAddr, Vec<u8>)>>,
+    pub copies: Vec<(IpAddr, Vec<u8>)>,
 }
 
 /// One gratuitous ARP (IPv4) or unsolicited NA (IPv6).

@@ -20,7 +20,7 @@ use super::io::{
 use super::links::Links;
 use super::receive::{Datagram, Expectations, inspect};
 use super::report::{Event, InstanceEvent};
-use super::routine::Routine;
+use super::routine::{Advert, Routine};
 use super::sockets::Broken;
 
 const ENETDOWN: i32 = 100;
@@ -113,6 +113,7 @@ impl Node {
     }
 
     /// Takes one input and says what is to be done. Total: every state has an answer to every input.
+    #[inline]
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Vec<Action>) {
         if self.phase == Phase::Stopped {
             return;
@@ -157,6 +158,7 @@ impl Node {
     }
 
     /// When to come back with [`Input::Tick`], and why.
+    #[inline]
     pub fn deadline(&self) -> Option<(Instant, Wake)> {
         if self.phase != Phase::Running {
             return None;
@@ -170,11 +172,6 @@ impl Node {
         let id = InstanceId(i);
         let is_master = self.instances.get(i).is_some_and(Instance::is_master);
         (at != NEVER).then_some((at, if is_master { Wake::Advert(id) } else { Wake::MasterDown(id) }))
-    }
-
-    /// Whether [`Input::Tick`] would do anything.
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|(at, _)| at <= now)
     }
 
     /// How long a packet may wait for others to be heard together. Since timers run from when a packet came, this delays
@@ -267,10 +264,8 @@ impl Node {
         act: impl FnOnce(&mut Instance, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let instance = self.instances.get_mut(i)?;
-        if matches!(instance.state, State::Backup(_)) {
-            // Whatever comes may change what an advert means.
-            instance.routine = None;
-        }
+        // Whatever comes may change what an advert means, and what is to be said in one.
+        instance.routine = None;
         let mut context = Context {
             now,
             out,
@@ -436,6 +431,7 @@ impl Node {
     // ---- time ------------------------------------------------------------------------------------------------
 
     /// Does what is due; says whether adverts are all that came of it, from `before` on.
+    #[inline]
     fn tick(&mut self, before: usize, now: Instant, out: &mut Vec<Action>) -> bool {
         if self.phase != Phase::Running {
             return true;
@@ -473,26 +469,29 @@ impl Node {
         }
     }
 
+    #[inline(always)]
     fn tick_instances(&mut self, now: Instant, out: &mut Vec<Action>) {
-        let mut any = false;
-        for i in 0..self.due.len() {
-            if self.due.get(i).is_some_and(|&at| at <= now) {
-                self.with(i, now, out, |instance, ctx| instance.tick(Duration::ZERO, ctx));
-                any = true;
-            }
-        }
-        if !any {
+        if self.due.iter().all(|&at| at > now) {
             return;
         }
         // what is nearly due leaves in the same wake-up: early, never late
         let horizon = now + self.horizon;
         for i in 0..self.due.len() {
-            if self.due.get(i).is_some_and(|&at| at <= horizon)
-                && self.instances.get(i).is_some_and(Instance::is_master)
-            {
-                self.with(i, now, out, |instance, ctx| instance.tick(instance.slack(), ctx));
+            let (Some(due), Some(instance)) = (self.due.get_mut(i), self.instances.get_mut(i)) else { continue };
+            if *due > if instance.is_master() { horizon } else { now } {
+                continue;
+            }
+            match instance.send_again(now, out) {
+                Some(next) => *due = next,
+                None => self.tick_instance(i, now, out),
             }
         }
+    }
+
+    /// What a turn that only sends what it sent before does not touch: the memory and the code of it are cold.
+    #[cold]
+    fn tick_instance(&mut self, i: usize, now: Instant, out: &mut Vec<Action>) {
+        self.with(i, now, out, Instance::tick);
     }
 
     /// The loop comes so late that peers have taken over: some MASTERs are configured to step down then.
@@ -564,7 +563,7 @@ impl Node {
                     let said = ctx.out.len();
                     instance.hear(&heard, ctx);
                     if ctx.out.len() == said && instance.is_routine(&heard) {
-                        instance.routine = Routine::of(meta, bytes);
+                        instance.routine = Advert::of(meta, bytes).map(Routine::Hear);
                     }
                 }
                 Err(flaw) => instance.report_flaw(meta.source, flaw, ctx),

@@ -1,24 +1,60 @@
-//! What a BACKUP hears again and again: an advert that differs from the one before in nothing, and lets nothing but the
-//! timer begin anew. All that it takes to know it is close together, apart from everything else of an instance.
+//! What an instance does again and again: a BACKUP hears an advert that differs from the one before in nothing and lets
+//! nothing but the timer begin anew; a MASTER sends one. All that it takes is close together, apart from everything else of
+//! an instance.
 
 use std::ops::Range;
 
 use crate::addr::Family;
+use crate::time::{Duration, Instant};
 
 use super::io::PacketMeta;
 
 /// Bytes of a datagram that can be a routine: IPv4 with 25 addresses, IPv6 with 7.
 const MOST: usize = 128;
 
-/// The advert before.
+/// What is done again if nothing else happens.
 #[derive(Clone, Debug)]
-pub(crate) struct Routine {
+pub(crate) enum Routine {
+    /// A BACKUP hears this.
+    Hear(Advert),
+    /// A MASTER sends the advert before.
+    Send(Cadence),
+}
+
+/// When a MASTER sends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cadence {
+    /// Time between two adverts.
+    pub(super) interval: Duration,
+    /// How much earlier than due an advert may leave in company.
+    pub(super) slack: Duration,
+    /// Then there is something else to do.
+    pub(super) until: Instant,
+}
+
+impl Cadence {
+    /// Whether an advert that is due at `due` is all that there is to do at `now`. After one that is late by an interval
+    /// there may be more.
+    pub(super) fn is_all(&self, due: Instant, now: Instant) -> bool {
+        due <= now + self.slack && now < self.until && now < due + self.interval
+    }
+
+    /// When the advert after one that was due at `due` is due: it does not drift with lateness.
+    pub(super) fn next(&self, due: Instant, now: Instant) -> Instant {
+        let next = due.min(now) + self.interval;
+        if next > now + self.slack { next } else { now + self.interval }
+    }
+}
+
+/// The advert that was heard.
+#[derive(Clone, Debug)]
+pub(crate) struct Advert {
     meta: PacketMeta,
     len: u8,
     bytes: [u8; MOST],
 }
 
-impl Routine {
+impl Advert {
     /// None where it is too long.
     pub(super) fn of(meta: &PacketMeta, datagram: &[u8]) -> Option<Self> {
         let mut bytes = [0; MOST];
@@ -58,10 +94,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::vrrp::{Instance, Version};
-    use crate::time::{Centis, Duration};
+    use crate::model::vrrp::{Garp, Instance, Version};
+    use crate::time::Centis;
     use crate::vrrp::io::{Input, SocketKey, SocketScope};
-    use crate::vrrp::tests::{Bench, ETH0, GROUP, at, instance, ip};
+    use crate::vrrp::tests::{Bench, ETH0, GROUP, at, instance, ip, link};
     use crate::wire::ipv4::Header;
     use crate::wire::vrrp::{Body, Checksum, emit};
 
@@ -74,7 +110,7 @@ mod tests {
     fn whatever_differs_is_no_routine() {
         for (family, varying) in [(Family::V4, vec![4, 5, 10, 11]), (Family::V6, vec![])] {
             let (meta, bytes) = (meta(family), (0..40).collect::<Vec<u8>>());
-            let routine = Routine::of(&meta, &bytes).unwrap();
+            let routine = Advert::of(&meta, &bytes).unwrap();
             assert!(routine.is(&meta, &bytes));
             for place in 0..bytes.len() {
                 let mut other = bytes.clone();
@@ -86,11 +122,11 @@ mod tests {
             assert!(!routine.is(&PacketMeta { source: ip("10.0.0.3"), ..meta }, &bytes));
             assert!(!routine.is(&PacketMeta { hop_limit: Some(254), ..meta }, &bytes));
         }
-        assert!(Routine::of(&meta(Family::V4), &[0; MOST]).is_some());
-        assert!(Routine::of(&meta(Family::V4), &[0; MOST + 1]).is_none());
+        assert!(Advert::of(&meta(Family::V4), &[0; MOST]).is_some());
+        assert!(Advert::of(&meta(Family::V4), &[0; MOST + 1]).is_none());
     }
 
-    /// One thing that happens to a BACKUP.
+    /// One thing that happens to a router.
     #[derive(Clone, Debug)]
     enum Step {
         /// So often that what is to be logged of it is no longer, perhaps.
@@ -104,6 +140,9 @@ mod tests {
             times: usize,
         },
         Wait(u64),
+        /// The process does not run for so long.
+        Sleep(u64),
+        Carrier(bool),
     }
 
     fn any_step() -> impl Strategy<Value = Step> {
@@ -121,14 +160,47 @@ mod tests {
             late,
             times,
         });
-        prop_oneof![4 => hear, 1 => (0..1_500_u64).prop_map(Step::Wait), 1 => (0..5_000_u64).prop_map(Step::Wait)]
+        prop_oneof![
+            8 => hear,
+            2 => (0..1_500_u64).prop_map(Step::Wait),
+            3 => (0..9_000_u64).prop_map(Step::Wait),
+            1 => (0..4_000_u64).prop_map(Step::Sleep),
+            1 => any::<bool>().prop_map(Step::Carrier),
+        ]
     }
 
-    fn take(bench: &mut Bench, version: Version, step: &Step) {
+    /// A router, and whether it looks at everything anew.
+    struct Subject(Bench, bool);
+
+    impl Subject {
+        fn forget(&mut self) {
+            if self.1 {
+                self.0.node.forget_routines();
+            }
+        }
+
+        fn wait(&mut self, until: Instant) {
+            while let Some((due, _)) = self.0.node.deadline()
+                && due <= until
+            {
+                self.forget();
+                self.0.run(due);
+            }
+            self.0.run(until);
+        }
+    }
+
+    fn take(subject: &mut Subject, version: Version, step: &Step) {
+        subject.forget();
+        let bench = &mut subject.0;
         match *step {
-            Step::Wait(millis) => {
-                let until = bench.now + Duration::from_millis(millis);
-                bench.run(until);
+            Step::Wait(millis) => subject.wait(subject.0.now + Duration::from_millis(millis)),
+            Step::Sleep(millis) => {
+                bench.now += Duration::from_millis(millis);
+                bench.feed(Input::Tick);
+            }
+            Step::Carrier(up) => {
+                bench.feed(Input::Link(link(ETH0, "eth0", up)));
             }
             Step::Hear { host, priority, interval, address, id, late, times } => {
                 let (from, centis) = ([10, 0, 0, host], Centis(interval));
@@ -143,6 +215,8 @@ mod tests {
                 let socket = SocketKey { family: Family::V4, link: Some(ETH0), scope };
                 let meta = PacketMeta { socket, source: from.into(), destination: None, hop_limit: None };
                 for _ in 0..times {
+                    subject.forget();
+                    let bench = &mut subject.0;
                     bench.feed(Input::Received { meta, waited: Duration::from_millis(late), bytes: &bytes });
                 }
             }
@@ -156,22 +230,29 @@ mod tests {
             v3: bool,
             preempt: bool,
             delay in prop_oneof![Just(0_u64), Just(2_500)],
+            priority in prop_oneof![4 => Just(100_u8), 1 => Just(255)],
+            refresh in prop_oneof![Just(0_u64), Just(1_700)],
+            other_interval in prop_oneof![Just(100_u16), Just(200)],
             steps in prop::collection::vec(any_step(), 1..60),
         ) {
             let version = if v3 { Version::V3 } else { Version::V2 };
             let preempt_delay = Duration::from_millis(delay);
-            let config = Instance { version, preempt, preempt_delay, ..instance(100) };
-            let [mut knowing, mut ignorant] = [(); 2].map(|()| Bench::start(vec![config.clone()]));
-            for bench in [&mut knowing, &mut ignorant] {
-                bench.run(at(500));
+            let one = instance(priority);
+            let garp = Garp { master_refresh: Duration::from_millis(refresh), ..one.garp };
+            let one = Instance { version, preempt, preempt_delay, garp, ..one };
+            let advert_interval = Centis(if v3 { other_interval / 3 } else { other_interval });
+            let other = Instance { name: "other".into(), vrid: 52, advert_interval, ..one.clone() };
+            let [mut knowing, mut ignorant] =
+                [false, true].map(|ignores| Subject(Bench::start(vec![one.clone(), other.clone()]), ignores));
+            for subject in [&mut knowing, &mut ignorant] {
+                subject.wait(at(500));
             }
             for step in steps {
                 take(&mut knowing, version, &step);
-                ignorant.node.forget_routines();
                 take(&mut ignorant, version, &step);
-                prop_assert_eq!(&knowing.log, &ignorant.log);
-                prop_assert_eq!(knowing.node.deadline(), ignorant.node.deadline());
-                prop_assert!(knowing.node.views().eq(ignorant.node.views()));
+                prop_assert_eq!(&knowing.0.log, &ignorant.0.log);
+                prop_assert_eq!(knowing.0.node.deadline(), ignorant.0.node.deadline());
+                prop_assert!(knowing.0.node.views().eq(ignorant.0.node.views()));
             }
         }
     }

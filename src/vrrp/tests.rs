@@ -176,7 +176,7 @@ impl Bench {
 /// The order of what is done, in short words.
 pub(crate) fn outline(actions: &[Action]) -> Vec<&'static str> {
     let word = |action: &Action| match action {
-        Action::SendAdvert(advert) => Some(if advert.packets[0].1[22] == 0 { "zero" } else { "advert" }),
+        Action::SendAdvert(advert) => Some(if advert.packets.copies[0].1[22] == 0 { "zero" } else { "advert" }),
         Action::Announce(_) => Some("announce"),
         Action::AddAddress(_) => Some("add"),
         Action::RemoveAddress(_) => Some("remove"),

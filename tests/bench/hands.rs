@@ -17,7 +17,7 @@ use keepalived_rs::sys::poller::Poller;
 use keepalived_rs::sys::raw_socket::Sockets;
 use keepalived_rs::sys::{clock, links};
 use keepalived_rs::time::Duration;
-use keepalived_rs::vrrp::io::{Announcement, Holding, SendAdvert, SocketKey, SocketScope, SocketSpec};
+use keepalived_rs::vrrp::io::{Announcement, Holding, Packets, SendAdvert, SocketKey, SocketScope, SocketSpec};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{UsageWho, getrusage};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -58,7 +58,7 @@ fn adverts(link: IfIndex, instances: u8) {
         }
         sockets.receive(64, Duration::ZERO, |_, _, _| {});
         due.iter_mut().for_each(|advert| advert.due = at);
-        assert_eq!(sockets.send(&due, clock::now), []);
+        assert_eq!(sockets.send(due.iter(), clock::now), []);
         at += interval;
     }
     let adverts = rounds * u32::from(instances);
@@ -102,7 +102,8 @@ fn advert(socket: SocketKey, vrid: u8) -> SendAdvert {
     let mut bytes = vec![0x45, 0xc0, 0, 0x2c, 0, 1, 0, 0, 0xff, 0x70, 0, 0, 10, 99, 0, 1, 224, 0, 0, 18];
     bytes.extend([0x21, vrid, 0x96, 2, 0, 1, 0x33, 0x63, 10, 99, 0, 100, 10, 99, 0, 101, 0, 0, 0, 0, 0, 0, 0, 0]);
     let (instance, source) = (InstanceId(vrid.into()), IpAddr::from([10, 99, 0, 1]));
-    SendAdvert { instance, socket, due: clock::now(), source, hop_limit: None, packets: Arc::new(vec![(GROUP, bytes)]) }
+    let packets = Packets { socket, source, hop_limit: None, copies: vec![(GROUP, bytes)] };
+    SendAdvert { instance, due: clock::now(), packets: Arc::new(packets) }
 }
 
 fn vip(link: IfIndex, host: u8) -> Holding {

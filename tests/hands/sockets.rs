@@ -10,7 +10,7 @@ use keepalived_rs::sys::poller::Poller;
 use keepalived_rs::sys::raw_socket::Sockets;
 use keepalived_rs::sys::{clock, links};
 use keepalived_rs::time::{Duration, Instant};
-use keepalived_rs::vrrp::io::{Failure, PacketMeta, SendAdvert, SocketKey, SocketScope, SocketSpec};
+use keepalived_rs::vrrp::io::{Failure, PacketMeta, Packets, SendAdvert, SocketKey, SocketScope, SocketSpec};
 
 use crate::scratch::{LIMIT, Peer, hex, run, scratch};
 
@@ -41,14 +41,9 @@ fn unicast(link: Option<&str>, own: &str) -> SocketSpec {
 }
 
 fn advert(socket: &SocketSpec, source: &str, to: &str, bytes: &[u8]) -> SendAdvert {
-    SendAdvert {
-        instance: InstanceId(7),
-        socket: socket.key,
-        due: clock::now(),
-        source: source.parse().unwrap(),
-        hop_limit: None,
-        packets: Arc::new(vec![(to.parse().unwrap(), bytes.to_vec())]),
-    }
+    let copies = vec![(to.parse().unwrap(), bytes.to_vec())];
+    let packets = Packets { socket: socket.key, source: source.parse().unwrap(), hop_limit: None, copies };
+    SendAdvert { instance: InstanceId(7), due: clock::now(), packets: Arc::new(packets) }
 }
 
 /// An IPv4 advert of a VRID, the checksum of its header left to the kernel.
@@ -78,7 +73,7 @@ impl Ears {
     }
 
     fn send(&mut self, adverts: &[SendAdvert], now: impl Fn() -> Instant) -> Vec<Failure> {
-        self.sockets.send(adverts, now)
+        self.sockets.send(adverts.iter(), now)
     }
 
     /// Waits as the loop does.
@@ -147,7 +142,7 @@ fn the_engine_hears_how_a_packet_came() {
             let theirs =
                 [multicast("b0", "224.0.0.18"), multicast("b0", "ff02::12"), unicast(Some("b0"), "fe80::99:2")];
             let mut unicast = advert(&theirs[2], "fe80::99:2", "fe80::99:1", &hex(V3_IPV6));
-            unicast.hop_limit = Some(7);
+            Arc::make_mut(&mut unicast.packets).hop_limit = Some(7);
             let v4 = advert(&theirs[0], "10.99.0.2", "224.0.0.18", &v2(10));
             let v6 = advert(&theirs[1], "fe80::99:2", "ff02::12", &hex(V3_IPV6));
             assert_eq!(open(&theirs).send(&[v4, v6, unicast], clock::now), []);
@@ -252,7 +247,7 @@ fn one_copy_that_cannot_leave_does_not_hold_back_the_others() {
         peer.run(|| run("ip addr add 10.99.0.2/24 dev b0"));
         let spec = unicast(None, "10.99.0.1");
         let mut both = advert(&spec, "10.99.0.1", "192.0.2.1", &v2(1));
-        Arc::make_mut(&mut both.packets).push(("10.99.0.2".parse().unwrap(), v2(2)));
+        Arc::make_mut(&mut both.packets).copies.push(("10.99.0.2".parse().unwrap(), v2(2)));
         let unopened = multicast("a0", "ff02::12");
         let lost = advert(&unopened, "fe80::99:1", "ff02::12", &hex(V3_IPV6));
         let failures = open(&[spec]).send(&[lost, both], clock::now);

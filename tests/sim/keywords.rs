@@ -114,7 +114,7 @@ fn a_source_that_is_given_is_used_and_missed_only_where_it_is_tracked() {
         assert!(lan.routers[A].is_master(0));
         let sent = did(&lan, A, Instant::ZERO);
         let mut adverts = sent.iter().filter_map(|(_, action)| match action {
-            Action::SendAdvert(advert) => Some(advert.packets[0].1[12..16].to_vec()),
+            Action::SendAdvert(advert) => Some(advert.packets.copies[0].1[12..16].to_vec()),
             _ => None,
         });
         assert!(adverts.all(|source| source == [10, 0, 0, 77]));
@@ -138,7 +138,7 @@ fn unicast_ttl_is_in_the_header_and_255_without_it() {
         let ttls: Vec<u8> = sent
             .iter()
             .filter_map(|(_, action)| match action {
-                Action::SendAdvert(advert) => Some(advert.packets[0].1[8]),
+                Action::SendAdvert(advert) => Some(advert.packets.copies[0].1[8]),
                 _ => None,
             })
             .collect();

@@ -10,7 +10,7 @@ use keepalived_rs::addr::{Cidr, Family, IfIndex, Mac};
 use keepalived_rs::model::vrrp::Vrrp;
 use keepalived_rs::time::Instant;
 use keepalived_rs::vrrp::io::{
-    Action, Announcement, Failure, Input, PacketMeta, RunId, ScriptEnd, ScriptSignal, SendAdvert, SocketKey,
+    Action, Announcement, Failure, Input, PacketMeta, Packets, RunId, ScriptEnd, ScriptSignal, SendAdvert, SocketKey,
 };
 use keepalived_rs::vrrp::{Node, Wake};
 use keepalived_rs::wire::checksum::Sum;
@@ -390,20 +390,21 @@ impl Lan {
 
     fn send(&mut self, id: usize, advert: &SendAdvert) {
         let kernel = &self.routers[id].kernel;
-        let up = advert.socket.link.is_none_or(|index| kernel.is_up(index));
-        for (destination, bytes) in advert.packets.iter() {
+        let Packets { socket, source, copies, .. } = &*advert.packets;
+        let up = socket.link.is_none_or(|index| kernel.is_up(index));
+        for (destination, bytes) in copies {
             if !up {
                 let (instance, destination, errno) = (advert.instance, *destination, ENETUNREACH);
                 self.soon(id, Owned::Failed(Failure::Send { instance, destination, errno }));
                 continue;
             }
             let mut bytes = bytes.clone();
-            if advert.socket.family == Family::V6 {
-                let sum = Sum::new().pseudo_header(advert.source, *destination, 112, bytes.len());
+            if socket.family == Family::V6 {
+                let sum = Sum::new().pseudo_header(*source, *destination, 112, bytes.len());
                 let sum = sum.bytes(&bytes).finish().to_be_bytes();
                 bytes[6..8].copy_from_slice(&sum);
             }
-            self.transmit(id, advert.source, *destination, bytes.into());
+            self.transmit(id, *source, *destination, bytes.into());
         }
     }
 

@@ -85,8 +85,8 @@ fn tell(action: &Action) -> Option<String> {
     match action {
         Action::Report(event) => Some(report::sentence(event)),
         Action::SendAdvert(advert) => {
-            let at = if advert.source.is_ipv4() { 22 } else { 2 };
-            let priority = advert.packets.first().and_then(|(_, bytes)| bytes.get(at));
+            let at = if advert.packets.source.is_ipv4() { 22 } else { 2 };
+            let priority = advert.packets.copies.first().and_then(|(_, bytes)| bytes.get(at));
             Some(format!("advert {:?} of {:?}", priority, advert.instance))
         }
         Action::AddAddress(holding) => Some(format!("add {} to {:?}", holding.address.cidr, holding.link)),

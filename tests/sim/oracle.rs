@@ -79,7 +79,7 @@ fn priority_zero(router: &Router, i: usize, was: Role, actions: &[Action]) {
     let priority_at = if config.family == Family::V4 { 22 } else { 2 };
     let is_zero = |action: &&Action| match action {
         Action::SendAdvert(advert) => {
-            advert.instance.0 == i && advert.packets.iter().all(|(_, bytes)| bytes.get(priority_at) == Some(&0))
+            advert.instance.0 == i && advert.packets.copies.iter().all(|(_, bytes)| bytes.get(priority_at) == Some(&0))
         }
         _ => false,
     };

@@ -86,7 +86,7 @@ fn a16_a17_no_interval_is_ever_sent_as_zero() {
         let lan = settled(vec![config]);
         let sent = did(&lan, A, Instant::ZERO);
         let advert = sent.iter().find_map(|(_, action)| match action {
-            Action::SendAdvert(advert) => Some(advert.packets[0].1.clone()),
+            Action::SendAdvert(advert) => Some(advert.packets.copies[0].1.clone()),
             _ => None,
         });
         assert_eq!(advert.map(|bytes| [bytes[24], bytes[25]]), Some(field));
