@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 
+use crate::addr::Family;
 use crate::model::vrrp::Version;
 use crate::time::{Duration, Instant};
+use crate::wire::ipv4::Header;
 
 use super::instance::{Context, Instance, Master, OtherOwner, State};
 use super::io::{Notified, PacketMeta};
@@ -14,13 +16,7 @@ use super::routine::Routine;
 impl Instance {
     /// The advert that it hears as BACKUP if nothing changes: its timer begins anew, and this is when it ends. None where
     /// this is another advert, or where it must be looked at.
-    pub(super) fn hear_again(
-        &mut self,
-        meta: &PacketMeta,
-        id: Option<u16>,
-        bytes: &[u8],
-        now: Instant,
-    ) -> Option<Instant> {
+    pub(super) fn hear_again(&mut self, meta: &PacketMeta, bytes: &[u8], now: Instant) -> Option<Instant> {
         let State::Backup(backup) = &mut self.state else { return None };
         let Some(Routine::Hear(advert)) = &self.routine else { return None };
         if !advert.is(meta, bytes) {
@@ -28,8 +24,8 @@ impl Instance {
         }
         backup.down_at = now + backup.length;
         self.statistics.advert_rcvd += 1;
-        if let Some(id) = id {
-            self.last_id = Some((meta.source, id));
+        if meta.socket.family == Family::V4 {
+            self.last_id = Some((meta.source, Header::id(bytes)));
         }
         Some(backup.down_at)
     }

@@ -61,6 +61,8 @@ pub struct Node {
     pub(super) broken_sockets: Vec<Broken>,
     /// Who hears which VRID on a socket, in the order of VRIDs.
     pub(super) routes: BTreeMap<SocketKey, Vec<(u8, usize)>>,
+    /// Who hears something next: adverts that are heard again and again mostly come in the same order.
+    next: usize,
     /// From how late the loop matters to some instance (`timer_expired_backup`).
     pub(crate) lateness_limit: Option<Duration>,
     /// How far ahead an advert may be that leaves in company.
@@ -100,6 +102,7 @@ impl Node {
             sockets: Vec::new(),
             broken_sockets: Vec::new(),
             routes: BTreeMap::new(),
+            next: 0,
             lateness_limit: None,
             horizon: Duration::ZERO,
             log: LogLimits::default(),
@@ -513,9 +516,24 @@ impl Node {
     // ---- packets ---------------------------------------------------------------------------------------------
 
     fn received(&mut self, meta: &PacketMeta, bytes: &[u8], now: Instant, out: &mut Vec<Action>) {
-        if self.phase != Phase::Running || self.startup_ends.is_some() {
+        if self.phase != Phase::Running || self.startup_ends.is_some() || self.hear_again(self.next, meta, bytes, now) {
             return;
         }
+        self.look_at(meta, bytes, now, out);
+    }
+
+    /// Whether this is what an instance hears again and again.
+    fn hear_again(&mut self, i: usize, meta: &PacketMeta, bytes: &[u8], now: Instant) -> bool {
+        let (Some(at), Some(instance)) = (self.due.get_mut(i), self.instances.get_mut(i)) else { return false };
+        let Some(due) = instance.hear_again(meta, bytes, now) else { return false };
+        *at = due;
+        self.next = if i + 1 < self.instances.len() { i + 1 } else { 0 };
+        true
+    }
+
+    /// What is not heard again and again, or not in the order it was heard in before.
+    #[inline(never)]
+    fn look_at(&mut self, meta: &PacketMeta, bytes: &[u8], now: Instant, out: &mut Vec<Action>) {
         let family = meta.socket.family;
         let (header, payload) = match family {
             Family::V6 => (None, bytes),
@@ -532,15 +550,10 @@ impl Node {
         let Some(i) = self.route(meta, vrid) else {
             return self.unknown_vrid(meta, vrid, now, out);
         };
-        let id = header.map(|header| header.id);
-        if let Some(due) = self.instances.get_mut(i).and_then(|instance| instance.hear_again(meta, id, bytes, now)) {
-            if let Some(at) = self.due.get_mut(i) {
-                *at = due;
-            }
-            return;
+        if !self.hear_again(i, meta, bytes, now) {
+            let datagram = Datagram { meta: *meta, header, len: bytes.len(), payload };
+            self.hear_anew(i, &datagram, bytes, now, out);
         }
-        let datagram = Datagram { meta: *meta, header, len: bytes.len(), payload };
-        self.hear_anew(i, &datagram, bytes, now, out);
     }
 
     /// What a turn that only hears what it heard before does not touch: the memory and the code of it are cold.

@@ -85,6 +85,8 @@ fn same_part(theirs: &[u8], ours: &[u8], part: Range<usize>) -> bool {
 }
 
 /// Compares without telling by its time where they differ: there may be a password.
+// One copy for all callers: a loop that wakes for one packet finds little of its code in the cache.
+#[inline(never)]
 pub(super) fn same_bytes(theirs: &[u8], ours: &[u8]) -> bool {
     theirs.len() == ours.len() && theirs.iter().zip(ours).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
@@ -131,6 +133,7 @@ mod tests {
     enum Step {
         /// So often that what is to be logged of it is no longer, perhaps.
         Hear {
+            vrid: u8,
             host: u8,
             priority: u8,
             interval: u16,
@@ -150,15 +153,9 @@ mod tests {
         let advert =
             (prop_oneof![9 => Just(2_u8), 1 => Just(3)], priority, prop_oneof![9 => Just(100_u16), 1 => Just(50)]);
         let times = prop_oneof![4 => Just(1_usize), 1 => Just(30)];
-        let rest = (prop::bool::weighted(0.95), any::<u16>(), prop_oneof![Just(0), Just(100_u64)], times);
-        let hear = (advert, rest).prop_map(|((host, priority, interval), (address, id, late, times))| Step::Hear {
-            host,
-            priority,
-            interval,
-            address,
-            id,
-            late,
-            times,
+        let rest = (51..53_u8, prop::bool::weighted(0.95), any::<u16>(), prop_oneof![Just(0), Just(100_u64)], times);
+        let hear = (advert, rest).prop_map(|((host, priority, interval), (vrid, address, id, late, times))| {
+            Step::Hear { vrid, host, priority, interval, address, id, late, times }
         });
         prop_oneof![
             8 => hear,
@@ -202,14 +199,14 @@ mod tests {
             Step::Carrier(up) => {
                 bench.feed(Input::Link(link(ETH0, "eth0", up)));
             }
-            Step::Hear { host, priority, interval, address, id, late, times } => {
+            Step::Hear { vrid, host, priority, interval, address, id, late, times } => {
                 let (from, centis) = ([10, 0, 0, host], Centis(interval));
                 let (body, sum) = match version {
                     Version::V2 => (Body::V2 { auth_type: 0, adver_secs: 1, auth_data: [0; 8] }, Checksum::Plain),
                     Version::V3 => (Body::V3 { max_advertise: centis }, Checksum::Between(from.into(), GROUP.into())),
                 };
                 let pdu =
-                    emit(Family::V4, 51, priority, &[ip(if address { "10.0.0.100" } else { "10.0.0.9" })], body, sum);
+                    emit(Family::V4, vrid, priority, &[ip(if address { "10.0.0.100" } else { "10.0.0.9" })], body, sum);
                 let bytes = Header::before(from.into(), GROUP.into(), 255, 112, id, &pdu);
                 let scope = SocketScope::Multicast(GROUP.into());
                 let socket = SocketKey { family: Family::V4, link: Some(ETH0), scope };

@@ -86,6 +86,11 @@ impl Header {
         bytes
     }
 
+    /// The identification of a packet; 0 where there is none.
+    pub fn id(packet: &[u8]) -> u16 {
+        packet.get(4..6).and_then(|field| field.try_into().ok()).map_or(0, u16::from_be_bytes)
+    }
+
     /// Changes the identification of a packet that [`Header::before`] made.
     pub fn set_id(packet: &mut [u8], id: u16) {
         if let Some(field) = packet.get_mut(4..6) {
