@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -29,6 +29,8 @@ const QUEUE: usize = 4_096;
 const KEPT: usize = 64;
 /// Lines that wait at most when all of them are about roles.
 const ROLE_QUEUE: usize = 4 * QUEUE;
+/// Lines that are written together where so many wait: some KiB in one system call.
+const TOGETHER: usize = 64;
 
 /// Where lines go.
 #[derive(Clone, Debug)]
@@ -41,7 +43,7 @@ pub struct Settings {
     pub console: bool,
     /// To a file.
     pub file: Option<PathBuf>,
-    /// Flush the file after each line.
+    /// Flush the file after each line, or once after those that waited together.
     pub flush_file: bool,
     /// 0: INFO and above, 1: DEBUG too, 2: TRACE too.
     pub detail: u8,
@@ -65,6 +67,8 @@ struct Line {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Line>,
+    /// How many of them have each rank: a full queue is not searched for what is not in it.
+    ranks: [usize; 3],
     lost: u64,
     /// The thread has taken lines and not finished writing them.
     writing: bool,
@@ -77,21 +81,22 @@ impl Queue {
             self.lost += 1;
             return;
         }
+        self.ranks[line.rank as usize] += 1;
         self.lines.push_back(line);
+    }
+
+    /// Takes the oldest lines out, so many at most.
+    fn take(&mut self, most: usize) -> impl Iterator<Item = Line> {
+        let ranks = &mut self.ranks;
+        self.lines.drain(..most.min(self.lines.len())).inspect(|line| ranks[line.rank as usize] -= 1)
     }
 
     /// Drops the newest line of less worth than `rank`; a role change may also exceed the ordinary limit.
     fn make_room(&mut self, rank: Rank) -> bool {
-        let mut victim = None;
-        for (at, line) in self.lines.iter().enumerate().rev() {
-            if line.rank < rank && victim.is_none_or(|(_, worst)| line.rank < worst) {
-                victim = Some((at, line.rank));
-                if line.rank == Rank::Detail {
-                    break;
-                }
-            }
-        }
-        if let Some((at, _)) = victim {
+        let worst = [Rank::Detail, Rank::Ordinary].into_iter().find(|worst| self.ranks[*worst as usize] > 0);
+        let victim = worst.filter(|worst| *worst < rank);
+        if let Some(at) = victim.and_then(|worst| self.lines.iter().rposition(|line| line.rank == worst)) {
+            self.ranks[self.lines[at].rank as usize] -= 1;
             self.lines.remove(at);
             self.lost += 1;
             return true;
@@ -157,11 +162,11 @@ pub fn flush(limit: Duration) {
     let Some(shared) = LOG.get() else { return };
     let mut queue = lock(&shared.queue);
     if !queue.has_thread {
-        let lines = std::mem::take(&mut queue.lines);
+        let lines: Vec<_> = queue.take(usize::MAX).collect();
         drop(queue);
         let mut outputs = Outputs::default();
         let settings = lock(&shared.settings).clone();
-        lines.iter().for_each(|line| outputs.write(&settings, line));
+        outputs.write(&settings, lines.iter());
         return;
     }
     let waits = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
@@ -170,6 +175,7 @@ pub fn flush(limit: Duration) {
 
 fn write_for_ever(shared: &Shared) {
     let mut outputs = Outputs::default();
+    let mut lines = Vec::new();
     loop {
         let mut queue = lock(&shared.queue);
         while queue.lines.is_empty() {
@@ -179,16 +185,17 @@ fn write_for_ever(shared: &Shared) {
             queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.writing = true;
-        let line = queue.lines.pop_front();
+        lines.extend(queue.take(TOGETHER));
         // What was lost is told once there is room again.
         let lost = if queue.lines.is_empty() { std::mem::take(&mut queue.lost) } else { 0 };
         drop(queue);
         let settings = lock(&shared.settings).clone();
-        line.iter().for_each(|line| outputs.write(&settings, line));
         if lost > 0 {
             let text = format!("{lost} log lines were lost because the log reader was too slow");
-            outputs.write(&settings, &Line { rank: Rank::Ordinary, severity: 4, at: SystemTime::now(), text });
+            lines.push(Line { rank: Rank::Ordinary, severity: 4, at: SystemTime::now(), text });
         }
+        outputs.write(&settings, lines.iter());
+        lines.clear();
     }
 }
 
@@ -222,8 +229,14 @@ impl Subscriber for Collector {
             _ => (Rank::Detail, 6),
         };
         let line = Line { rank, severity, at: SystemTime::now(), text: text.0 };
-        lock(&self.shared.queue).push(line);
-        self.shared.filled.notify_one();
+        let mut queue = lock(&self.shared.queue);
+        // The thread only sleeps when there is no line.
+        let may_sleep = queue.lines.is_empty();
+        queue.push(line);
+        drop(queue);
+        if may_sleep {
+            self.shared.filled.notify_one();
+        }
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -265,51 +278,64 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn write(&mut self, settings: &Settings, line: &Line) {
-        for text in line.text.split('\n') {
-            self.write_one(settings, line, text);
-        }
-    }
-
-    fn write_one(&mut self, settings: &Settings, line: &Line, text: &str) {
-        let time = LocalTime::of(line.at);
-        if settings.console {
-            // keepalived: the console has neither ident nor pid.
-            let _ = std::io::stderr().lock().write_all(format!("{}: {text}\n", time.long()).as_bytes());
-        }
-        if let Some(facility) = settings.facility {
-            let priority = facility * 8 + line.severity;
-            let pid = std::process::id();
-            let message = format!("<{priority}>{} {}[{pid}]: {text}", time.syslog(), settings.ident);
-            self.write_syslog(message.as_bytes());
-        }
-        if let Some(path) = &settings.file {
-            if self.file.is_none() {
-                let options = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(path);
-                self.file = options.ok();
-            }
-            let nanos = line.at.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-            if let Some(file) = &mut self.file {
-                let _ = file.write_all(format!("{}: {text}\n", time.long_with(nanos)).as_bytes());
-                if settings.flush_file {
-                    let _ = file.sync_data();
+    /// Writes lines, those for the console and the file together. Where there is no syslog daemon, only the first of
+    /// them looks for it.
+    fn write<'a>(&mut self, settings: &Settings, lines: impl Iterator<Item = &'a Line>) {
+        let (mut console, mut file, mut facility) = (String::new(), String::new(), settings.facility);
+        for line in lines {
+            let time = LocalTime::of(line.at);
+            for text in line.text.split('\n') {
+                if settings.console {
+                    // keepalived: the console has neither ident nor pid.
+                    let _ = writeln!(console, "{}: {text}", time.long());
+                }
+                if let Some(number) = facility {
+                    let priority = number * 8 + line.severity;
+                    let pid = std::process::id();
+                    let message = format!("<{priority}>{} {}[{pid}]: {text}", time.syslog(), settings.ident);
+                    facility = facility.filter(|_| self.write_syslog(message.as_bytes()));
+                }
+                if settings.file.is_some() {
+                    let nanos = line.at.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+                    let _ = writeln!(file, "{}: {text}", time.long_with(nanos));
                 }
             }
         }
+        if settings.console {
+            let _ = std::io::stderr().lock().write_all(console.as_bytes());
+        }
+        if let Some(path) = &settings.file {
+            self.write_file(path, file.as_bytes(), settings.flush_file);
+        }
     }
 
-    /// One datagram; a restarted syslog daemon is found again at once, an absent one costs one `connect`.
-    fn write_syslog(&mut self, message: &[u8]) {
+    fn write_file(&mut self, path: &Path, lines: &[u8], flush: bool) {
+        if self.file.is_none() {
+            let options = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(path);
+            self.file = options.ok();
+        }
+        if let Some(file) = &mut self.file {
+            let _ = file.write_all(lines);
+            if flush {
+                let _ = file.sync_data();
+            }
+        }
+    }
+
+    /// One datagram; a restarted syslog daemon is found again at once, an absent one costs one `connect`. False where
+    /// it is absent.
+    fn write_syslog(&mut self, message: &[u8]) -> bool {
         for _ in 0..2 {
             if self.syslog.is_none() {
                 self.syslog = UnixDatagram::unbound().ok().filter(|s| s.connect("/dev/log").is_ok());
             }
             match &self.syslog {
-                Some(socket) if socket.send(message).is_ok() => return,
+                Some(socket) if socket.send(message).is_ok() => return true,
                 Some(_) => self.syslog = None,
-                None => return,
+                None => return false,
             }
         }
+        true
     }
 }
 
@@ -413,6 +439,21 @@ mod tests {
         let mut queue = full_of(Rank::Role);
         queue.push(line(Rank::Role, "(VI_1) Entering BACKUP STATE"));
         assert_eq!((queue.lost, queue.lines.len()), (0, QUEUE + 1));
+    }
+
+    #[test]
+    fn lines_that_waited_together_stand_one_below_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let file = Some(path.clone());
+        let settings =
+            Settings { ident: String::new(), facility: None, console: false, file, flush_file: true, detail: 0 };
+        let mut outputs = Outputs::default();
+        outputs.write(&settings, [line(Rank::Ordinary, "one"), line(Rank::Role, "two\nthree")].iter());
+        outputs.write(&settings, [line(Rank::Ordinary, "four")].iter());
+        let written = std::fs::read_to_string(path).unwrap();
+        let texts: Vec<_> = written.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(texts, ["one", "two", "three", "four"]);
     }
 
     #[test]
