@@ -1,6 +1,8 @@
 //! Generic netlink: its header, its attributes, and the controller that knows the numbers of the families.
 
-use rtnetlink::packet_core::{DecodeError, Emitable, NetlinkHeader, Nla, NlaBuffer, NlasIterator, Parseable};
+use rtnetlink::packet_core::{
+    DecodeError, Emitable, NLA_F_NESTED, NetlinkHeader, Nla, NlaBuffer, NlasIterator, Parseable,
+};
 
 /// Message type of the controller, the one family with a fixed number (`GENL_ID_CTRL`).
 pub const CONTROLLER: u16 = 16;
@@ -12,6 +14,7 @@ const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
 /// `struct genlmsghdr`: command, version, two reserved bytes.
 const HEADER_LEN: usize = 4;
+const ATTRIBUTE_HEADER_LEN: usize = 4;
 
 /// A message of some family: a command with attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +126,57 @@ pub fn append(buffer: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, messag
     let (head, body) = buffer[start..].split_at_mut(header.buffer_len());
     header.emit(head);
     message.emit(body);
+}
+
+/// Appends a message with its netlink header, whose attributes `inside` appends: nothing of it is made before it is
+/// written, and nothing is measured first.
+pub fn append_each(
+    buffer: &mut Vec<u8>,
+    (kind, flags, sequence): (u16, u16, u32),
+    (command, version): (u8, u8),
+    inside: impl FnOnce(&mut Vec<u8>),
+) {
+    let mut header = NetlinkHeader::default();
+    (header.message_type, header.flags, header.sequence_number) = (kind, flags, sequence);
+    let start = buffer.len();
+    let body = start + header.buffer_len();
+    buffer.resize(body, 0);
+    buffer.extend_from_slice(&[command, version, 0, 0]);
+    inside(buffer);
+    header.length = u32::try_from(buffer.len() - start).unwrap_or(u32::MAX);
+    header.emit(&mut buffer[start..body]);
+}
+
+/// Appends an attribute: `struct nlattr` with length and kind, the value, and zeros up to the next four bytes.
+pub(crate) fn put<const N: usize>(buffer: &mut Vec<u8>, kind: u16, value: [u8; N]) {
+    put_header(buffer, kind, N);
+    buffer.extend_from_slice(&value);
+    buffer.extend_from_slice(&[0; 3][..N.next_multiple_of(4) - N]);
+}
+
+/// Appends a text with its NUL.
+pub(crate) fn put_text(buffer: &mut Vec<u8>, kind: u16, text: &str) {
+    put_header(buffer, kind, text.len() + 1);
+    buffer.extend_from_slice(text.as_bytes());
+    buffer.resize(buffer.len() + (text.len() + 1).next_multiple_of(4) - text.len(), 0);
+}
+
+/// Appends an attribute of attributes, which `inside` appends.
+pub(crate) fn nest(buffer: &mut Vec<u8>, kind: u16, inside: impl FnOnce(&mut Vec<u8>)) {
+    let start = buffer.len();
+    put_header(buffer, kind | NLA_F_NESTED, 0);
+    inside(buffer);
+    let length = attribute_length(buffer.len() - start - ATTRIBUTE_HEADER_LEN);
+    buffer[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+}
+
+fn put_header(buffer: &mut Vec<u8>, kind: u16, length: usize) {
+    buffer.extend_from_slice(&attribute_length(length).to_ne_bytes());
+    buffer.extend_from_slice(&kind.to_ne_bytes());
+}
+
+fn attribute_length(value: usize) -> u16 {
+    u16::try_from(ATTRIBUTE_HEADER_LEN + value).unwrap_or(u16::MAX)
 }
 
 /// Reads attributes up to the end.

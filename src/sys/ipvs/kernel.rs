@@ -106,7 +106,7 @@ impl Backend for Kernel {
 
     fn ask(&mut self, request: &Request) -> io::Result<Answer> {
         let message = match request {
-            Request::Table(op) => message_of(op),
+            Request::Table(op) => return Ok(self.change(std::slice::from_ref(op))?.pop().flatten()),
             Request::Flush => Message::bare(message::Command::Flush),
             Request::SetTimeouts(timeouts) => Message::set_config(*timeouts),
             Request::StartDaemon(state, daemon) => Message::new_daemon(*state, daemon),
@@ -133,7 +133,7 @@ impl Backend for Kernel {
     fn entry(&mut self, key: &ServiceKey) -> io::Result<Option<Entry>> {
         let connection = self.connection()?;
         let mut found = None;
-        let asked = connection.ask(&Message::about(message::Command::GetService, key), NLM_F_ACK, |told| {
+        let asked = connection.ask_about(message::Command::GetService, key, NLM_F_ACK, |told| {
             found = told.service_attributes().and_then(service::service);
         });
         match asked {
@@ -142,7 +142,7 @@ impl Backend for Kernel {
         }
         let Some((_, service)) = found else { return Err(Errno::EBADMSG.into()) };
         let mut dests = Vec::new();
-        connection.ask(&Message::about(message::Command::GetDest, key), NLM_F_DUMP, |told| {
+        connection.ask_about(message::Command::GetDest, key, NLM_F_DUMP, |told| {
             dests.extend(told.dest_attributes().and_then(|attributes| dest::dest(key.family(), attributes)));
         })?;
         Ok(Some(Entry { service, dests: dests.into_iter().collect() }))
@@ -169,42 +169,54 @@ impl Connection {
     fn family_id(&mut self) -> io::Result<u16> {
         let mut id = None;
         let question = GenlMessage::<ControllerAttribute>::family(message::FAMILY);
-        self.exchange(CONTROLLER, &question, NLM_F_ACK, |payload| {
-            id = id.or(GenlMessage::<ControllerAttribute>::parse(payload).ok().and_then(|told| told.family_id()));
-        })?;
+        self.exchange(
+            |bytes, number| genl::append(bytes, CONTROLLER, NLM_F_REQUEST | NLM_F_ACK, number, &question),
+            |payload| {
+                id = id.or(GenlMessage::<ControllerAttribute>::parse(payload).ok().and_then(|told| told.family_id()));
+            },
+        )?;
         id.ok_or_else(|| Errno::ENOENT.into())
     }
 
     fn version(&mut self) -> io::Result<[u8; 3]> {
         let mut version = None;
-        let question = Message::bare(message::Command::GetInfo);
-        self.exchange(self.family, &question, NLM_F_ACK, |payload| {
-            version =
-                version.or(GenlMessage::<InfoAttribute>::parse(payload).ok().and_then(|told| told.ipvs_version()));
-        })?;
+        let (family, question) = (self.family, Message::bare(message::Command::GetInfo));
+        self.exchange(
+            |bytes, number| genl::append(bytes, family, NLM_F_REQUEST | NLM_F_ACK, number, &question),
+            |payload| {
+                version =
+                    version.or(GenlMessage::<InfoAttribute>::parse(payload).ok().and_then(|told| told.ipvs_version()));
+            },
+        )?;
         version.ok_or_else(|| Errno::EBADMSG.into())
     }
 
     /// Asks the family, and reads what it tells. What cannot be read is passed over.
-    fn ask(&mut self, request: &Message, flags: u16, mut each: impl FnMut(&Message)) -> io::Result<()> {
-        self.exchange(self.family, request, flags, |payload| {
-            if let Ok(message) = Message::parse(payload) {
-                each(&message);
-            }
-        })
+    fn ask(&mut self, request: &Message, flags: u16, each: impl FnMut(&Message)) -> io::Result<()> {
+        let family = self.family;
+        let append = |bytes: &mut _, number| genl::append(bytes, family, NLM_F_REQUEST | flags, number, request);
+        self.exchange(append, readable(each))
     }
 
-    /// Sends one request and reads up to its answer, or to the end of the dump.
-    fn exchange(
+    /// As [`Self::ask`], about a service.
+    fn ask_about(
         &mut self,
-        kind: u16,
-        request: &impl rtnetlink::packet_core::Emitable,
+        command: message::Command,
+        key: &ServiceKey,
         flags: u16,
-        mut each: impl FnMut(&[u8]),
+        each: impl FnMut(&Message),
     ) -> io::Result<()> {
+        let (family, request) = (self.family, message::Request::service(command, key, None));
+        let append = |bytes: &mut _, number| request.append(bytes, (family, NLM_F_REQUEST | flags, number));
+        self.exchange(append, readable(each))
+    }
+
+    /// Sends one request, which `append` makes with this sequence number, and reads up to its answer, or to the end of
+    /// the dump.
+    fn exchange(&mut self, append: impl FnOnce(&mut Vec<u8>, u32), mut each: impl FnMut(&[u8])) -> io::Result<()> {
         let sequence = self.socket.next_sequence();
         self.bytes.clear();
-        genl::append(&mut self.bytes, kind, NLM_F_REQUEST | flags, sequence, request);
+        append(&mut self.bytes, sequence);
         self.socket.send(&self.bytes)?;
         let until = clock::now() + self.socket.answer_limit();
         let mut end = None;
@@ -233,7 +245,7 @@ impl Connection {
         for (place, op) in ops.iter().enumerate() {
             let flags = if place + 1 == ops.len() { NLM_F_REQUEST | NLM_F_ACK } else { NLM_F_REQUEST };
             sequences.push(self.socket.next_sequence());
-            genl::append(&mut self.bytes, self.family, flags, sequences[place], &message_of(op));
+            request_of(op).append(&mut self.bytes, (self.family, flags, sequences[place]));
         }
         let start = answers.len();
         answers.resize(start + ops.len(), None);
@@ -265,15 +277,24 @@ impl Connection {
     }
 }
 
-fn message_of(op: &Op) -> Message {
-    use message::Command as C;
+/// Hands on what can be read of what is told.
+fn readable(mut each: impl FnMut(&Message)) -> impl FnMut(&[u8]) {
+    move |payload| {
+        if let Ok(message) = Message::parse(payload) {
+            each(&message);
+        }
+    }
+}
+
+fn request_of(op: &Op) -> message::Request<'_> {
+    use message::{Command as C, Request};
     match op {
-        Op::NewService(key, service) => Message::service(C::NewService, key, service),
-        Op::SetService(key, service) => Message::service(C::SetService, key, service),
-        Op::DelService(key) => Message::about(C::DelService, key),
-        Op::NewDest(key, dest, settings) => Message::dest(C::NewDest, key, dest, settings),
-        Op::SetDest(key, dest, settings) => Message::dest(C::SetDest, key, dest, settings),
-        Op::DelDest(key, dest) => Message::del_dest(key, dest),
+        Op::NewService(key, service) => Request::service(C::NewService, key, Some(service)),
+        Op::SetService(key, service) => Request::service(C::SetService, key, Some(service)),
+        Op::DelService(key) => Request::service(C::DelService, key, None),
+        Op::NewDest(key, dest, settings) => Request::dest(C::NewDest, key, dest, Some(settings)),
+        Op::SetDest(key, dest, settings) => Request::dest(C::SetDest, key, dest, Some(settings)),
+        Op::DelDest(key, dest) => Request::dest(C::DelDest, key, dest, None),
     }
 }
 

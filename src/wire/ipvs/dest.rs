@@ -9,7 +9,7 @@ use super::attribute::{ADDRESS_LEN, address_of, family_number, family_of, parse_
 use super::stats::StatsAttribute;
 use super::{Dest, DestKey, Forward};
 use crate::addr::Family;
-use crate::wire::genl::attributes_of;
+use crate::wire::genl::{attributes_of, put};
 
 const IPVS_DEST_ATTR_ADDR: u16 = 1;
 const IPVS_DEST_ATTR_PORT: u16 = 2;
@@ -74,39 +74,39 @@ pub enum DestAttribute {
     Other(DefaultNla),
 }
 
-impl DestAttribute {
-    /// What tells a destination from the others of its service.
-    pub fn of_key(key: &DestKey) -> Vec<Self> {
-        // Room for the settings, which mostly follow.
-        let mut attributes = Vec::with_capacity(10);
-        attributes.extend([
-            Self::Family(family_number(Family::of(key.address))),
-            Self::Address(union_of(key.address)),
-            Self::Port(key.port),
-        ]);
-        attributes
-    }
+/// Appends what tells a destination from the others of its service.
+pub(super) fn put_key(buffer: &mut Vec<u8>, key: &DestKey) {
+    put(buffer, IPVS_DEST_ATTR_ADDR_FAMILY, family_number(Family::of(key.address)).to_ne_bytes());
+    put(buffer, IPVS_DEST_ATTR_ADDR, union_of(key.address));
+    put(buffer, IPVS_DEST_ATTR_PORT, key.port.to_be_bytes());
+}
 
-    /// A destination in full, in keepalived's order. What only one kind of tunnel needs goes with that only.
-    pub fn of_dest(key: &DestKey, dest: &Dest) -> Vec<Self> {
-        let (method, tunnel_type, tunnel_port, tunnel_flags) = match dest.forwarding {
-            Forward::Masq => (IP_VS_CONN_F_MASQ, None, None, None),
-            Forward::DirectRoute => (IP_VS_CONN_F_DROUTE, None, None, None),
-            Forward::Ipip => (IP_VS_CONN_F_TUNNEL, Some(IP_VS_CONN_F_TUNNEL_TYPE_IPIP), None, None),
-            Forward::Gue { port, flags } => {
-                (IP_VS_CONN_F_TUNNEL, Some(IP_VS_CONN_F_TUNNEL_TYPE_GUE), Some(port), Some(flags))
-            }
-            Forward::Gre { flags } => (IP_VS_CONN_F_TUNNEL, Some(IP_VS_CONN_F_TUNNEL_TYPE_GRE), None, Some(flags)),
-            Forward::Other(method, tunnel, port, flags) => (method, Some(tunnel), Some(port), Some(flags)),
-        };
-        let mut attributes = Self::of_key(key);
-        attributes.extend([Self::Method(method), Self::Weight(dest.weight)]);
-        attributes.extend(tunnel_type.map(Self::TunnelType));
-        attributes.extend(tunnel_port.map(Self::TunnelPort));
-        attributes.extend(tunnel_flags.map(Self::TunnelFlags));
-        attributes.extend([Self::UpperThreshold(dest.upper_threshold), Self::LowerThreshold(dest.lower_threshold)]);
-        attributes
+/// Appends everything else of a destination, in keepalived's order. What only one kind of tunnel needs goes with that
+/// only.
+pub(super) fn put_settings(buffer: &mut Vec<u8>, dest: &Dest) {
+    let (method, tunnel_type, tunnel_port, tunnel_flags) = match dest.forwarding {
+        Forward::Masq => (IP_VS_CONN_F_MASQ, None, None, None),
+        Forward::DirectRoute => (IP_VS_CONN_F_DROUTE, None, None, None),
+        Forward::Ipip => (IP_VS_CONN_F_TUNNEL, Some(IP_VS_CONN_F_TUNNEL_TYPE_IPIP), None, None),
+        Forward::Gue { port, flags } => {
+            (IP_VS_CONN_F_TUNNEL, Some(IP_VS_CONN_F_TUNNEL_TYPE_GUE), Some(port), Some(flags))
+        }
+        Forward::Gre { flags } => (IP_VS_CONN_F_TUNNEL, Some(IP_VS_CONN_F_TUNNEL_TYPE_GRE), None, Some(flags)),
+        Forward::Other(method, tunnel, port, flags) => (method, Some(tunnel), Some(port), Some(flags)),
+    };
+    put(buffer, IPVS_DEST_ATTR_FWD_METHOD, method.to_ne_bytes());
+    put(buffer, IPVS_DEST_ATTR_WEIGHT, dest.weight.to_ne_bytes());
+    if let Some(kind) = tunnel_type {
+        put(buffer, IPVS_DEST_ATTR_TUN_TYPE, [kind]);
     }
+    if let Some(port) = tunnel_port {
+        put(buffer, IPVS_DEST_ATTR_TUN_PORT, port.to_be_bytes());
+    }
+    if let Some(flags) = tunnel_flags {
+        put(buffer, IPVS_DEST_ATTR_TUN_FLAGS, flags.to_ne_bytes());
+    }
+    put(buffer, IPVS_DEST_ATTR_U_THRESH, dest.upper_threshold.to_ne_bytes());
+    put(buffer, IPVS_DEST_ATTR_L_THRESH, dest.lower_threshold.to_ne_bytes());
 }
 
 /// What the kernel tells of a destination of a service of that family; none where it lacks what every one has.

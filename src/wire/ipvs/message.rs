@@ -3,10 +3,10 @@
 use rtnetlink::packet_core::{DecodeError, DefaultNla, Emitable, NLA_F_NESTED, Nla, NlaBuffer, Parseable, parse_u32};
 
 use super::daemon::DaemonAttribute;
-use super::dest::DestAttribute;
-use super::service::ServiceAttribute;
+use super::dest::{self, DestAttribute};
+use super::service::{self, ServiceAttribute};
 use super::{Daemon, DaemonState, Dest, DestKey, Service, ServiceKey, Timeouts};
-use crate::wire::genl::{GenlMessage, attributes_of};
+use crate::wire::genl::{GenlMessage, append_each, attributes_of, nest};
 
 /// The family's name.
 pub const FAMILY: &str = "IPVS";
@@ -79,6 +79,57 @@ pub enum IpvsAttribute {
     Other(DefaultNla),
 }
 
+/// A command about a service or one of its destinations. There may be very many of them, so they are not made of
+/// attributes in memory before they are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What is to be done.
+    pub command: Command,
+    /// Which service; for a destination its key is enough.
+    pub service: &'a ServiceKey,
+    /// What the service is to be like.
+    pub settings: Option<&'a Service>,
+    /// Which destination, and what it is to be like.
+    pub dest: Option<(&'a DestKey, Option<&'a Dest>)>,
+}
+
+impl<'a> Request<'a> {
+    /// About a service; only what makes or changes one needs `settings`.
+    pub const fn service(command: Command, service: &'a ServiceKey, settings: Option<&'a Service>) -> Self {
+        Self { command, service, settings, dest: None }
+    }
+
+    /// About a destination; only what makes or changes one needs `settings`.
+    pub const fn dest(
+        command: Command,
+        service: &'a ServiceKey,
+        dest: &'a DestKey,
+        settings: Option<&'a Dest>,
+    ) -> Self {
+        Self { command, service, settings: None, dest: Some((dest, settings)) }
+    }
+
+    /// Appends it with a netlink header of this type, flags and sequence number.
+    pub fn append(&self, buffer: &mut Vec<u8>, header: (u16, u16, u32)) {
+        append_each(buffer, header, (self.command as u8, VERSION), |buffer| {
+            nest(buffer, IPVS_CMD_ATTR_SERVICE, |buffer| {
+                service::put_key(buffer, self.service);
+                if let Some(settings) = self.settings {
+                    service::put_settings(buffer, self.service.family(), settings);
+                }
+            });
+            if let Some((key, settings)) = self.dest {
+                nest(buffer, IPVS_CMD_ATTR_DEST, |buffer| {
+                    dest::put_key(buffer, key);
+                    if let Some(settings) = settings {
+                        dest::put_settings(buffer, settings);
+                    }
+                });
+            }
+        });
+    }
+}
+
 impl GenlMessage<IpvsAttribute> {
     fn with(command: Command, attributes: Vec<IpvsAttribute>) -> Self {
         Self { command: command as u8, version: VERSION, attributes }
@@ -87,28 +138,6 @@ impl GenlMessage<IpvsAttribute> {
     /// A command about nothing or everything.
     pub fn bare(command: Command) -> Self {
         Self::with(command, Vec::new())
-    }
-
-    /// A command about a service that its key tells: to remove, ask for, or zero it.
-    pub fn about(command: Command, key: &ServiceKey) -> Self {
-        Self::with(command, vec![IpvsAttribute::Service(ServiceAttribute::of_key(key))])
-    }
-
-    /// A command that makes or changes a service.
-    pub fn service(command: Command, key: &ServiceKey, service: &Service) -> Self {
-        Self::with(command, vec![IpvsAttribute::Service(ServiceAttribute::of_service(key, service))])
-    }
-
-    /// A command that makes or changes a destination. Of the service its key is enough.
-    pub fn dest(command: Command, key: &ServiceKey, dest_key: &DestKey, dest: &Dest) -> Self {
-        let dest = IpvsAttribute::Dest(DestAttribute::of_dest(dest_key, dest));
-        Self::with(command, vec![IpvsAttribute::Service(ServiceAttribute::of_key(key)), dest])
-    }
-
-    /// Takes a destination out.
-    pub fn del_dest(key: &ServiceKey, dest: &DestKey) -> Self {
-        let dest = IpvsAttribute::Dest(DestAttribute::of_key(dest));
-        Self::with(Command::DelDest, vec![IpvsAttribute::Service(ServiceAttribute::of_key(key)), dest])
     }
 
     /// Starts a sync daemon.

@@ -10,7 +10,7 @@ use super::attribute::{ADDRESS_LEN, address_of, family_number, family_of, parse_
 use super::stats::StatsAttribute;
 use super::{HASHED, Service, ServiceKey};
 use crate::addr::Family;
-use crate::wire::genl::{attributes_of, emit_text, text};
+use crate::wire::genl::{attributes_of, emit_text, put, put_text, text};
 
 const IPVS_SVC_ATTR_AF: u16 = 1;
 const IPVS_SVC_ATTR_PROTOCOL: u16 = 2;
@@ -61,37 +61,34 @@ pub enum ServiceAttribute {
     Other(DefaultNla),
 }
 
-impl ServiceAttribute {
-    /// What tells a service from others.
-    pub fn of_key(key: &ServiceKey) -> Vec<Self> {
-        // Room for the settings, which mostly follow.
-        let mut attributes = Vec::with_capacity(9);
-        attributes.push(Self::Family(family_number(key.family())));
-        match *key {
-            ServiceKey::Address { protocol, address, port } => {
-                attributes.extend([Self::Protocol(protocol.into()), Self::Address(union_of(address)), Self::Port(port)])
-            }
-            ServiceKey::Mark { mark, .. } => attributes.push(Self::Mark(mark)),
+/// Appends what tells a service from others.
+pub(super) fn put_key(buffer: &mut Vec<u8>, key: &ServiceKey) {
+    put(buffer, IPVS_SVC_ATTR_AF, family_number(key.family()).to_ne_bytes());
+    match *key {
+        ServiceKey::Address { protocol, address, port } => {
+            put(buffer, IPVS_SVC_ATTR_PROTOCOL, u16::from(protocol).to_ne_bytes());
+            put(buffer, IPVS_SVC_ATTR_ADDR, union_of(address));
+            put(buffer, IPVS_SVC_ATTR_PORT, port.to_be_bytes());
         }
-        attributes
+        ServiceKey::Mark { mark, .. } => put(buffer, IPVS_SVC_ATTR_FWMARK, mark.to_ne_bytes()),
     }
+}
 
-    /// A service in full, in keepalived's order.
-    pub fn of_service(key: &ServiceKey, service: &Service) -> Vec<Self> {
-        let mut attributes = Self::of_key(key);
-        attributes.push(Self::Scheduler(Arc::clone(&service.scheduler)));
-        attributes.extend(service.engine.clone().map(Self::Engine));
-        let netmask = match key.family() {
-            Family::V4 => service.netmask.to_be_bytes(),
-            Family::V6 => service.netmask.to_ne_bytes(),
-        };
-        attributes.extend([
-            Self::Flags { flags: service.flags, mask: u32::MAX },
-            Self::Timeout(service.timeout_secs),
-            Self::Netmask(netmask),
-        ]);
-        attributes
+/// Appends everything else of a service, in keepalived's order.
+pub(super) fn put_settings(buffer: &mut Vec<u8>, family: Family, service: &Service) {
+    put_text(buffer, IPVS_SVC_ATTR_SCHED_NAME, &service.scheduler);
+    if let Some(engine) = &service.engine {
+        put_text(buffer, IPVS_SVC_ATTR_PE_NAME, engine);
     }
+    let mut flags = [0xff; 8];
+    flags[..4].copy_from_slice(&service.flags.to_ne_bytes());
+    put(buffer, IPVS_SVC_ATTR_FLAGS, flags);
+    put(buffer, IPVS_SVC_ATTR_TIMEOUT, service.timeout_secs.to_ne_bytes());
+    let netmask = match family {
+        Family::V4 => service.netmask.to_be_bytes(),
+        Family::V6 => service.netmask.to_ne_bytes(),
+    };
+    put(buffer, IPVS_SVC_ATTR_NETMASK, netmask);
 }
 
 /// What the kernel tells of a service; none where it lacks what every service has.

@@ -8,7 +8,7 @@ use rtnetlink::packet_core::{Emitable, NLM_F_ACK, NLM_F_REQUEST, Nla};
 
 use super::dest::{self, DestAttribute};
 use super::info::InfoAttribute;
-use super::message::{Command, IpvsAttribute};
+use super::message::{Command, IpvsAttribute, Request};
 use super::service::{self, ServiceAttribute};
 use super::stats::{Stats, StatsAttribute};
 use super::*;
@@ -98,18 +98,29 @@ fn plain(scheduler: &str) -> Service {
     Service { scheduler: scheduler.into(), flags: 0, timeout_secs: 0, netmask: u32::MAX, engine: None }
 }
 
+/// What a request is as it is written.
+#[track_caller]
+fn written(request: &Request<'_>) -> Message {
+    let mut bytes = Vec::new();
+    request.append(&mut bytes, (0x20, NLM_F_REQUEST, 7));
+    let message = Message::parse(&bytes[HEADER_LEN..]).unwrap();
+    let mut again = Vec::new();
+    append(&mut again, 0x20, NLM_F_REQUEST, 7, &message);
+    assert_eq!(bytes, again);
+    message
+}
+
 /// A destination command as keepalived makes it, with all of its service.
 fn in_full(command: Command, key: &ServiceKey, service: &Service, dest_key: &DestKey, dest: &Dest) -> Message {
-    let service = IpvsAttribute::Service(ServiceAttribute::of_service(key, service));
-    let dest = IpvsAttribute::Dest(DestAttribute::of_dest(dest_key, dest));
-    Message { attributes: vec![service, dest], ..Message::bare(command) }
+    let dest = Some((dest_key, Some(dest)));
+    written(&Request { command, service: key, settings: Some(service), dest })
 }
 
 const MARK6: ServiceKey = ServiceKey::Mark { family: Family::V6, mark: 100 };
 
 #[test]
 fn services_are_made_as_ipvsadm_and_keepalived_make_them() {
-    let new = |key: &ServiceKey, service: &Service| Message::service(Command::NewService, key, service);
+    let new = |key: &ServiceKey, service: &Service| written(&Request::service(Command::NewService, key, Some(service)));
     // ipvsadm -A -t 192.0.2.1:80 -s rr
     same(NEW_SERVICE, &new(&key(6, "192.0.2.1", 80), &plain("rr")));
     // ipvsadm -A -f 100 -6 -s wrr
@@ -149,11 +160,12 @@ fn destinations_are_made_as_keepalived_makes_them() {
 fn of_the_service_a_destination_command_has_the_key_only() {
     let direct = Dest { forwarding: Forward::DirectRoute, weight: 1, upper_threshold: 0, lower_threshold: 0 };
     let (web, server) = (key(6, "192.0.2.1", 80), DestKey { address: ip("198.51.100.10"), port: 80 });
-    let ours = Message::dest(Command::NewDest, &web, &server, &direct);
+    let ours = written(&Request::dest(Command::NewDest, &web, &server, Some(&direct)));
     let theirs = told(NEW_DEST);
     assert_eq!(ours.dest_attributes(), theirs.dest_attributes());
     assert_eq!(ours.service_attributes(), theirs.service_attributes().map(|attributes| &attributes[..4]));
-    assert_eq!(Message::del_dest(&web, &server).dest_attributes(), ours.dest_attributes().map(|all| &all[..3]));
+    let gone = written(&Request::dest(Command::DelDest, &web, &server, None));
+    assert_eq!(gone.dest_attributes(), ours.dest_attributes().map(|all| &all[..3]));
 }
 
 #[test]
@@ -243,7 +255,8 @@ fn the_padding_of_machines_that_align_to_eight_is_passed_over() {
 fn a_tunnel_means_nothing_without_the_tunnel_method() {
     let key = DestKey { address: ip("198.51.100.1"), port: 80 };
     let odd = Dest { forwarding: Forward::Other(8, 1, 6080, 2), weight: 1, upper_threshold: 0, lower_threshold: 0 };
-    let (_, read) = dest::dest(Family::V4, &DestAttribute::of_dest(&key, &odd)).unwrap();
+    let message = written(&Request::dest(Command::NewDest, &MARK6, &key, Some(&odd)));
+    let (_, read) = dest::dest(Family::V4, message.dest_attributes().unwrap()).unwrap();
     assert_eq!(read.forwarding, Forward::Masq);
 }
 
