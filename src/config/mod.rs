@@ -111,7 +111,7 @@ fn draft(
     let mut draft = draft::Draft::default();
     let mut reader = reader::Reader::new(diagnostics, options.config_test);
     while let Some(line) = text.next_statement(reader.diagnostics) {
-        let block = match keywords::root::PROCESS.find(&line.keyword.text) {
+        let block = match keywords::root::PROCESS.find(line.keyword.as_bytes()) {
             Some(_) => &keywords::root::PROCESS,
             None => &keywords::root::TOP,
         };

@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
 
     /// Reads one statement.
     pub fn statement<D>(&mut self, block: &'static Block<D>, draft: &mut D, line: &Statement) {
-        let Some(keyword) = block.find(&line.keyword.text) else {
+        let Some(keyword) = block.find(line.keyword.as_bytes()) else {
             self.unknown_keyword(block, line);
             return;
         };
@@ -264,7 +264,7 @@ impl<'a> Reader<'a> {
         let similar = self.diagnostics.suggest(&word.text, names);
         let help = match (similar, elsewhere.as_slice()) {
             // Half of the tutorials have it in TCP_CHECK.
-            _ if word.text == "nb_get_retry" && block.find("retry").is_some() => Some("write retry".to_owned()),
+            _ if word.text == "nb_get_retry" && block.find(b"retry").is_some() => Some("write retry".to_owned()),
             (_, [only]) => Some(format!("{} belongs in {}", word.text, describe_block(only))),
             (_, [first, rest @ ..]) => {
                 let more = rest.iter().take(3).map(|path| format!(" or {}", describe_block(path))).collect::<String>();
@@ -483,8 +483,9 @@ impl<'a> Reader<'a> {
 
     /// An address; what follows a `/` or `-` is cut off, as keepalived does.
     pub fn plain_address(&mut self, entry: &Entry, word: &Word) -> Option<IpAddr> {
-        let text = word.text.split(['/', '-']).next().unwrap_or_default();
-        let address = value::address(text);
+        let ends = |byte| matches!(byte, b'/' | b'-');
+        let text = &*word.text;
+        let address = value::address(text.bytes().position(ends).map_or(text, |end| &text[..end]));
         if address.is_none() {
             self.error(
                 Code::BAD_ADDRESS,
@@ -523,7 +524,7 @@ fn describe_block(path: &str) -> String {
 
 impl<D> Block<D> {
     /// The row of a keyword.
-    pub fn find(&self, name: &str) -> Option<&'static Keyword<D>> {
-        self.keywords.iter().find(|keyword| keyword.entry.name == name)
+    pub fn find(&self, name: &[u8]) -> Option<&'static Keyword<D>> {
+        self.keywords.iter().find(|keyword| keyword.entry.name.as_bytes() == name)
     }
 }

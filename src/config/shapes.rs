@@ -1,6 +1,7 @@
 //! Which keywords are followed by braces: all that the tree needs to know of them.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::OnceLock;
 
 use super::keywords::{self, Kind};
@@ -16,28 +17,59 @@ pub enum Shape {
     Line,
 }
 
+/// Something for each word that we know.
+type Known<T> = HashMap<&'static [u8], T, BuildHasherDefault<Fnv>>;
+
 /// The keywords of a block.
-pub type Shapes = HashMap<&'static str, Shape>;
+pub type Shapes = Known<Shape>;
 
 /// The keywords that may stand in a block; the top level is the block of no name.
-pub fn of(block: &str) -> &'static Shapes {
-    static ALL: OnceLock<HashMap<&'static str, Shapes>> = OnceLock::new();
+pub fn of(block: &[u8]) -> &'static Shapes {
+    static ALL: OnceLock<Known<Shapes>> = OnceLock::new();
     static NONE: OnceLock<Shapes> = OnceLock::new();
-    ALL.get_or_init(collect).get(block).unwrap_or_else(|| NONE.get_or_init(Shapes::new))
+    ALL.get_or_init(collect).get(block).unwrap_or_else(|| NONE.get_or_init(Shapes::default))
 }
 
-fn collect() -> HashMap<&'static str, Shapes> {
-    let mut all: HashMap<&'static str, Shapes> = HashMap::new();
+/// FNV-1a, for words as short as keywords. Nobody can fill the tables with words of his own, so it need not be a hash
+/// that no enemy can foresee.
+#[derive(Debug)]
+pub struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.0 ^= number as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn collect() -> Known<Shapes> {
+    let mut all: Known<Shapes> = Known::default();
     keywords::each_block(|path, entries| {
         let block = path.rsplit('/').next().unwrap_or(path);
-        let shapes = all.entry(block).or_default();
+        let shapes = all.entry(block.as_bytes()).or_default();
         for entry in entries {
-            shapes.insert(entry.name, if entry.kind == Kind::Block { Shape::Block } else { Shape::Line });
+            shapes.insert(entry.name.as_bytes(), if entry.kind == Kind::Block { Shape::Block } else { Shape::Line });
         }
     });
     for (table, shape) in [(BLOCKS, Shape::Block), (LISTS, Shape::List)] {
         for (block, keywords) in table {
-            all.entry(block).or_default().extend(keywords.iter().map(|keyword| (*keyword, shape)));
+            let shapes = all.entry(block.as_bytes()).or_default();
+            shapes.extend(keywords.iter().map(|keyword| (keyword.as_bytes(), shape)));
         }
     }
     all
@@ -124,11 +156,11 @@ mod tests {
 
     #[test]
     fn the_same_word_may_be_a_block_here_and_a_list_there() {
-        assert_eq!(of("").get("track_file"), Some(&Shape::Block));
-        assert_eq!(of("vrrp_instance").get("track_file"), Some(&Shape::List));
-        assert_eq!(of("vrrp_instance").get("priority"), Some(&Shape::Line));
-        assert_eq!(of("vrrp_instance").get("pirority"), None);
-        assert!(of("nothing of ours").is_empty());
+        assert_eq!(of(b"").get(&b"track_file"[..]), Some(&Shape::Block));
+        assert_eq!(of(b"vrrp_instance").get(&b"track_file"[..]), Some(&Shape::List));
+        assert_eq!(of(b"vrrp_instance").get(&b"priority"[..]), Some(&Shape::Line));
+        assert_eq!(of(b"vrrp_instance").get(&b"pirority"[..]), None);
+        assert!(of(b"nothing of ours").is_empty());
     }
 
     #[test]

@@ -241,8 +241,8 @@ impl Builder {
         {
             self.include_check = Some(statement.args.to_vec());
         }
-        let keyword = statement.keyword.text.as_str();
-        let inside = self.open.last().map_or_else(|| Inside::Statements(shapes::of("")), |frame| frame.inside);
+        let keyword = statement.keyword.as_bytes();
+        let inside = self.open.last().map_or_else(|| Inside::Statements(shapes::of(b"")), |frame| frame.inside);
         self.expects = match inside {
             Inside::Entries => Expects::NoBrace,
             Inside::Anything => Expects::MaybeBrace,
@@ -313,7 +313,7 @@ impl Builder {
         diagnostics
             .error(Code::MISSING_OPEN_BRACE, last.span, format!("'{keyword}' is not followed by '{{'"))
             .help(format!("write '{{' after it; what follows is read as the body of '{keyword}'"));
-        let inside = inside(shape, keyword);
+        let inside = inside(shape, &last.keyword);
         self.begin(at, inside);
     }
 
@@ -325,7 +325,7 @@ impl Builder {
         let expects = std::mem::take(&mut self.expects);
         let inside = match expects {
             Expects::Brace(shape) => match self.siblings().last() {
-                Some(last) => inside(shape, &last.keyword.text),
+                Some(last) => inside(shape, &last.keyword),
                 None => Inside::Anything,
             },
             Expects::MaybeBrace => Inside::Anything,
@@ -389,9 +389,9 @@ impl Builder {
     }
 }
 
-fn inside(shape: Shape, keyword: &str) -> Inside {
+fn inside(shape: Shape, keyword: &Word) -> Inside {
     match shape {
-        Shape::Block => Inside::Statements(shapes::of(keyword)),
+        Shape::Block => Inside::Statements(shapes::of(keyword.as_bytes())),
         Shape::List => Inside::Entries,
         Shape::Line => Inside::Anything,
     }
@@ -405,5 +405,5 @@ fn misplaced(statements: &[Statement]) -> Option<&Word> {
 /// Whether a keyword can only begin a block of the top level.
 fn is_top_level(keyword: &Word) -> bool {
     // track_file is a list in other blocks as well.
-    keyword.text != "track_file" && shapes::of("").get(keyword.text.as_str()) == Some(&Shape::Block)
+    keyword.text != "track_file" && shapes::of(b"").get(keyword.as_bytes()) == Some(&Shape::Block)
 }

@@ -72,9 +72,9 @@ pub fn decimal(text: &str, places: u32) -> Decimal {
     }
 }
 
-/// Reads an address: with `:` it is IPv6, else IPv4 in four decimal parts.
+/// Reads an address: IPv4 in four decimal parts, or IPv6.
 pub fn address(text: &str) -> Option<IpAddr> {
-    if text.contains(':') { text.parse().ok().map(IpAddr::V6) } else { text.parse().ok().map(IpAddr::V4) }
+    text.parse().ok()
 }
 
 /// The first `most` bytes of a text, fewer where a character would be split.

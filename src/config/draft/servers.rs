@@ -41,7 +41,7 @@ impl GroupLine {
 }
 
 /// Which service a `virtual_server` is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceKey {
     /// An address and a port.
     Address(IpAddr, u16),

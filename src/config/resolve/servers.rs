@@ -38,7 +38,7 @@ pub(super) fn resolve(
     for service in &draft.virtual_servers {
         let name = name(service);
         let protocol = service.protocol.map_or(Protocol::Udp, |protocol| protocol.value);
-        if let Some(before) = seen_before(&mut known, (name.clone(), protocol), service.key.span) {
+        if let Some(before) = seen_before(&mut known, (&service.key.value, protocol), service.key.span) {
             // keepalived: not noticed; what both have is in the kernel, with the settings of the first.
             diagnostics
                 .own_error(Code::DUPLICATE_NAME, service.key.span, format!("virtual_server {name} is there twice"))
