@@ -21,8 +21,20 @@ pub struct Line {
     pieces: Vec<Piece>,
     /// An unmatched quote in it was already reported.
     pub quote_reported: bool,
-    /// It is known to hold none of the characters that [`is_special`] names, so most rules can be passed over.
-    pub plain: bool,
+    /// What is known of the characters in it that [`is_special`] names: most rules can be passed over where they are few.
+    pub special: Special,
+}
+
+/// Which special characters a line holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Special {
+    /// Any, or nobody knows.
+    #[default]
+    Any,
+    /// None.
+    None,
+    /// One brace, at its end.
+    LastBrace,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +58,7 @@ impl Line {
         self.bytes.clear();
         self.pieces.clear();
         self.quote_reported = false;
-        self.plain = false;
+        self.special = Special::Any;
     }
 
     /// Whether nothing is on it.
@@ -239,6 +251,22 @@ pub fn parts(bytes: &[u8]) -> Vec<Part> {
     parts
 }
 
+/// As [`parts`] for the whole of a line, without the list.
+pub fn each_part_of(line: &Line, mut found: impl FnMut(Part)) {
+    let bytes = line.bytes.as_slice();
+    match (line.special, bytes) {
+        (Special::None, _) => found(Part::Text(0..bytes.len())),
+        (Special::LastBrace, [text @ .., brace]) => {
+            let range = trimmed(text, 0..text.len());
+            if !range.is_empty() {
+                found(Part::Text(range));
+            }
+            found(if *brace == b'{' { Part::Open(text.len()) } else { Part::Close(text.len()) });
+        }
+        _ => each_part(bytes, found),
+    }
+}
+
 /// As [`parts`], without the list.
 pub fn each_part(bytes: &[u8], mut found: impl FnMut(Part)) {
     let text = |range: Range<usize>, found: &mut dyn FnMut(Part)| {
@@ -400,6 +428,23 @@ mod tests {
             Part::Close(_) => "}".to_owned(),
         };
         parts(text.as_bytes()).into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn what_is_known_of_a_line_changes_nothing_about_its_parts() {
+        for (text, special) in [
+            ("weight 1", Special::None),
+            ("real_server 192.0.2.1 80 {", Special::LastBrace),
+            ("url{", Special::LastBrace),
+            ("quorum 1 }", Special::LastBrace),
+            ("{", Special::LastBrace),
+            ("}", Special::LastBrace),
+        ] {
+            let known = Line { special, ..line(text) };
+            let mut parts = Vec::new();
+            each_part_of(&known, |part| parts.push(part));
+            assert_eq!(parts, super::parts(text.as_bytes()), "{text}");
+        }
     }
 
     fn words(text: &str) -> (Vec<String>, bool) {

@@ -172,15 +172,11 @@ enum Expects {
 impl Builder {
     /// Adds a line. `Break` when there is too much of it, which has been reported: the caller stops.
     pub fn push(&mut self, line: &Line, diagnostics: &mut Diagnostics) -> std::ops::ControlFlow<()> {
-        let mut take = |part| match part {
+        line::each_part_of(line, |part| match part {
             Part::Text(range) => self.text(line, range, diagnostics),
             Part::Open(at) => self.open_brace(line.span(at..at + 1), diagnostics),
             Part::Close(at) => self.close_brace(line.span(at..at + 1), diagnostics),
-        };
-        match line.plain {
-            true => take(Part::Text(0..line.bytes.len())),
-            false => line::each_part(&line.bytes, take),
-        }
+        });
         if self.words > MAX_WORDS {
             diagnostics
                 .reject(Code::TOO_LARGE, line.whole(), format!("the configuration has more than {MAX_WORDS} words"))

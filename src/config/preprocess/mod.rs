@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::line::{self, Line, MAX_LINE_BYTES, is_blank};
+use super::line::{self, Line, MAX_LINE_BYTES, Special, is_blank};
 use super::source::Files;
 use super::text::TextOptions;
 use crate::diag::{Code, Diagnostics, FileId, Sources, Span};
@@ -254,7 +254,7 @@ impl<'a> Preprocessor<'a> {
     /// Does what the line says to the preprocessor; true when something is left for the tree.
     fn interpret(&mut self, line: &mut Line, is_physical: bool, diagnostics: &mut Diagnostics) -> bool {
         let may_be_ours = |byte: &u8| matches!(byte, b'@' | b'~' | b'i');
-        if line.plain && line.bytes.first().is_some_and(|first| !may_be_ours(first)) {
+        if line.special != Special::Any && line.bytes.first().is_some_and(|first| !may_be_ours(first)) {
             return true;
         }
         let mut may_be_condition = true;
@@ -487,17 +487,18 @@ enum Physical {
 
 impl Reading {
     fn next_line(&mut self, line: &mut Line, diagnostics: &mut Diagnostics) -> Physical {
-        let bytes = Arc::clone(&self.bytes);
+        let bytes = self.bytes.as_slice();
         if self.at >= bytes.len() {
             return Physical::End;
         }
         let start = self.at + self.byte_order_mark(diagnostics);
-        let mut is_special = false;
+        let indent = bytes[start..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let mut special = 0;
         let ends = |&b: &u8| {
-            is_special |= line::is_special(b);
+            special += usize::from(line::is_special(b));
             b == b'\n'
         };
-        let length = bytes[start..].iter().position(ends).unwrap_or(bytes.len() - start);
+        let length = bytes[start + indent..].iter().position(ends).map_or(bytes.len() - start, |at| indent + at);
         self.at = start + length + 1;
         let mut text = &bytes[start..start + length];
         while let [shorter @ .., b'\r'] = text {
@@ -506,15 +507,19 @@ impl Reading {
         if text.is_empty() {
             return Physical::Empty;
         }
-        if (is_special || text.len() > MAX_LINE_BYTES)
+        if (special > 0 || text.len() > MAX_LINE_BYTES)
             && let Some(refused) = self.refused(text, start, diagnostics)
         {
             return refused;
         }
         let range = line::trimmed(text, 0..text.len());
         line.push_copied(&text[range.clone()], self.file, (start + range.start) as u32);
-        line.plain = !is_special;
-        if is_special && text.iter().any(|b| matches!(b, b'#' | b'!' | b'"')) {
+        line.special = match (special, line.bytes.last()) {
+            (0, _) => Special::None,
+            (1, Some(b'{' | b'}')) => Special::LastBrace,
+            _ => Special::Any,
+        };
+        if line.special == Special::Any && text.iter().any(|b| matches!(b, b'#' | b'!' | b'"')) {
             let (uncommented, found) = line::strip_comment(line, |_| true);
             *line = uncommented;
             if let Some(at) = found.open_quote {
