@@ -50,6 +50,11 @@ impl Company {
         if silence >= patience {
             self.began = now - waits.end;
         }
+        if count == 1 && self.pause == Pause::None && silence >= patience * 2 {
+            // One by one, as ever: what follows would come to the same, in code that is cold.
+            (self.heard, self.longest) = (now, Duration::ZERO);
+            return;
+        }
         if self.pause != Pause::None {
             // They differ: it is cheaper to wait for the longest.
             let took = (now - waits.start).since(self.began) * 3 / 2;
@@ -79,7 +84,7 @@ impl Company {
     pub(super) fn once_there(&mut self, now: Instant, patience: Duration) -> Option<Duration> {
         let patience = patience.max(PATIENCE);
         let begins = match self.pause {
-            Pause::None => false,
+            Pause::None => return None,
             Pause::AtFirst => true,
             // What kept coming had stopped.
             Pause::Between(_) => now.since(self.heard) > patience,
