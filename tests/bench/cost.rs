@@ -97,14 +97,15 @@ pub(crate) fn adverts(extent: Extent, table: &mut Table) {
         for instances in [1, 50, 250] {
             let time = if interval < 1.0 { extent.pick(5, 3) } else { extent.pick(15, 5) };
             // Who wakes just after whom stays the same through one run, and the second finds a processor awake: several.
-            let runs = if instances == 1 { extent.pick(8, 1) } else { extent.pick(2, 1) };
+            let runs = if instances == 1 { extent.pick(8, 2) } else { extent.pick(2, 1) };
             let orders: [Order; 2] = [['b', 'c'], ['c', 'b']];
             let processors = std::thread::available_parallelism().map_or(1, usize::from);
             let measure = |kind: Kind| {
                 let measured = orders.into_iter().cycle().take(runs).enumerate().map(|(run, order)| {
                     let side = Side::start(kind, order, instances, interval);
                     if instances == 1 {
-                        side.pin((run / orders.len() + usize::from(kind == Kind::Ours)) % processors);
+                        // Either order on either processor, and both processors from the first two runs on.
+                        side.pin((run / orders.len() + run + usize::from(kind == Kind::Ours)) % processors);
                     }
                     // What follows a takeover, a second burst for one, is not what an advert costs.
                     side.lan.pass(Duration::from_secs(6));
