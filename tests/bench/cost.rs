@@ -129,12 +129,6 @@ pub(crate) fn adverts(extent: Extent, table: &mut Table) {
                 None => table.row(&what(verb), "µs", ours, Some(theirs), goal),
             };
             row("sent", &[ours.share, theirs.share], ours.sent, theirs.sent);
-            if instances == 1 {
-                // Who hears a sender of its own kind finds its code in the cache of the processor they share.
-                let [by_ours, by_theirs] = [0, 1].map(|i| f64::midpoint(ours.received[i], theirs.received[i]));
-                row("heard", &[ours.share, theirs.share], by_ours, by_theirs);
-                continue;
-            }
             row("heard from ours", &[ours.share], ours.received[0], ours.received[1]);
             row("heard from theirs", &[theirs.share], theirs.received[0], theirs.received[1]);
         }
