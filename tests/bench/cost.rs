@@ -12,12 +12,12 @@ use crate::{Extent, cpu, many, master};
 /// A sender that sends a smaller share of its adverts has fallen apart, and what one costs says nothing.
 const ENOUGH: f64 = 0.8;
 
-/// One LAN with a MASTER and two BACKUPs, one of each kind, that hear the very same adverts.
+/// One LAN with a MASTER, and later two BACKUPs, one of each kind, that hear the very same adverts.
 struct Side {
     lan: Lan,
     sender: Router,
     /// Ours, and theirs.
-    receivers: [Router; 2],
+    receivers: Vec<Router>,
 }
 
 /// Which host hears first: the one that does wakes up a processor and its caches for the other.
@@ -29,8 +29,8 @@ struct PerAdvert {
     sent: f64,
     /// By ours, and by theirs.
     received: [f64; 2],
-    /// How many of the adverts that should have been sent were.
-    share: f64,
+    /// How many of the adverts that should have been sent were: alone, and while they were heard.
+    shares: [f64; 2],
 }
 
 impl PerAdvert {
@@ -44,50 +44,95 @@ impl PerAdvert {
         Self {
             sent: middle(&|one| one.sent),
             received: [0, 1].map(|i| middle(&|one| one.received[i])),
-            share: of.iter().map(|one| one.share).fold(f64::INFINITY, f64::min),
+            shares: [0, 1].map(|i| of.iter().map(|one| one.shares[i]).fold(f64::INFINITY, f64::min)),
         }
     }
 }
 
 impl Side {
-    fn start(sender: Kind, order: Order, instances: u8, interval: f64) -> Self {
+    fn start(sender: Kind, instances: u8, interval: f64) -> Self {
         let lan = Lan::new(3);
         let sender = master(&lan, 'a', sender, instances, interval);
-        let [ours, theirs] = order;
-        let receivers = [(ours, Kind::Ours), (theirs, Kind::Debian)].map(|(host, kind)| {
-            let router = lan.start(host, kind, &many(instances, 100, interval, ""));
-            lan.wait_line(host, &format!("(V{instances}) Entering BACKUP STATE"), Duration::ZERO);
-            router
-        });
-        Self { lan, sender, receivers }
+        Self { lan, sender, receivers: Vec::new() }
     }
 
-    /// Keeps everything on one processor. Where the kernel puts who is woken makes a half more or less of what a single
-    /// advert costs, for as long as a LAN lives and whoever sends.
-    fn pin(&self, processor: usize) {
-        let mut only = CpuSet::new();
-        only.set(processor).unwrap();
-        for router in [&self.sender, &self.receivers[0], &self.receivers[1]] {
-            for pid in router.processes() {
-                for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten() {
-                    let thread = task.file_name().into_string().unwrap().parse().unwrap();
-                    sched_setaffinity(Pid::from_raw(thread), &only).unwrap();
-                }
-            }
+    fn join(&mut self, order: Order, instances: u8, interval: f64) {
+        let [ours, theirs] = order;
+        for (host, kind) in [(ours, Kind::Ours), (theirs, Kind::Debian)] {
+            let router = self.lan.start(host, kind, &many(instances, 100, interval, ""));
+            self.lan.wait_line(host, &format!("(V{instances}) Entering BACKUP STATE"), Duration::ZERO);
+            self.receivers.push(router);
         }
     }
 
-    fn measure(&self, time: Duration, due: f64) -> PerAdvert {
-        let routers = [&self.sender, &self.receivers[0], &self.receivers[1]];
-        let before = routers.map(cpu);
+    /// Keeps the sender on one processor and the receivers on the next. Where the kernel puts who is woken makes a half
+    /// more or less of what a single advert costs, for as long as a LAN lives and whoever sends. And two routers share no
+    /// cache in life: on one processor a receiver finds warm what a sender of its own kind has just run.
+    fn pin(&self, processor: usize) {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        pin(&self.sender, processor % processors);
+        self.receivers.iter().for_each(|router| pin(router, (processor + 1) % processors));
+    }
+
+    /// What the adverts of a while cost each of these routers, and how many there were.
+    fn measure(&self, routers: &[&Router], time: Duration) -> (Vec<f64>, usize) {
+        let before: Vec<_> = routers.iter().map(|router| cpu(router)).collect();
         let begun = now();
         self.lan.pass(time);
-        let used = routers.map(cpu);
+        let used = routers.iter().zip(before).map(|(router, before)| cpu(router) - before);
+        let used: Vec<_> = used.collect();
         let ended = now();
         let is_counted = |at: Duration| at >= begun && at < ended;
         let adverts = self.lan.seen(|seen| seen.adverts().filter(|(f, _)| f.from == 'a' && is_counted(f.at)).count());
-        let each = |i: usize| (used[i] - before[i]).as_secs_f64() * 1e6 / adverts.max(1) as f64;
-        PerAdvert { sent: each(0), received: [each(1), each(2)], share: adverts as f64 / due }
+        (used.iter().map(|used| used.as_secs_f64() * 1e6 / adverts.max(1) as f64).collect(), adverts)
+    }
+}
+
+fn pin(router: &Router, processor: usize) {
+    let mut only = CpuSet::new();
+    only.set(processor).unwrap();
+    for pid in router.processes() {
+        for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten() {
+            let thread = task.file_name().into_string().unwrap().parse().unwrap();
+            sched_setaffinity(Pid::from_raw(thread), &only).unwrap();
+        }
+    }
+}
+
+/// What is measured in one row of LANs.
+#[derive(Clone, Copy)]
+struct Size {
+    instances: u8,
+    /// In seconds.
+    interval: f64,
+    /// How long each of sending and hearing is measured.
+    time: Duration,
+}
+
+/// One LAN: what its MASTER's adverts cost it while nobody else is there, then what they cost two BACKUPs.
+fn one_run(sender: Kind, order: Order, processor: usize, size: Size) -> PerAdvert {
+    let Size { instances, interval, time } = size;
+    let mut side = Side::start(sender, instances, interval);
+    let settle = |side: &Side| {
+        if instances == 1 {
+            side.pin(processor);
+        }
+        // What follows a takeover, a second burst for one, is not what an advert costs.
+        side.lan.pass(Duration::from_secs(6));
+    };
+    // On the way to the others they are bridged, filtered and heard, which would all be done in the sender's time.
+    side.lan.unbridge('a');
+    settle(&side);
+    let (sent, alone) = side.measure(&[&side.sender], time);
+    side.lan.bridge_again('a');
+    side.join(order, instances, interval);
+    settle(&side);
+    let (received, heard) = side.measure(&side.receivers.iter().collect::<Vec<_>>(), time);
+    let due = f64::from(instances) * time.as_secs_f64() / interval;
+    PerAdvert {
+        sent: sent[0],
+        received: [received[0], received[1]],
+        shares: [alone, heard].map(|count| count as f64 / due),
     }
 }
 
@@ -95,26 +140,21 @@ impl Side {
 pub(crate) fn adverts(extent: Extent, table: &mut Table) {
     for interval in [1.0, 0.1] {
         for instances in [1, 50, 250] {
-            let time = if interval < 1.0 { extent.pick(5, 3) } else { extent.pick(15, 5) };
+            let seconds = if interval < 1.0 { extent.pick(5, 3) } else { extent.pick(10, 5) };
+            let size = Size { instances, interval, time: Duration::from_secs(seconds) };
             // Who wakes just after whom stays the same through one run, and the second finds a processor awake: several.
             let runs = if instances == 1 { extent.pick(8, 2) } else { extent.pick(2, 1) };
             let orders: [Order; 2] = [['b', 'c'], ['c', 'b']];
-            let processors = std::thread::available_parallelism().map_or(1, usize::from);
-            let measure = |kind: Kind| {
+            let measure = |sender: Kind| {
                 let measured = orders.into_iter().cycle().take(runs).enumerate().map(|(run, order)| {
-                    let side = Side::start(kind, order, instances, interval);
-                    if instances == 1 {
-                        // Either order on either processor, and both processors from the first two runs on.
-                        side.pin((run / orders.len() + run + usize::from(kind == Kind::Ours)) % processors);
-                    }
-                    // What follows a takeover, a second burst for one, is not what an advert costs.
-                    side.lan.pass(Duration::from_secs(6));
-                    side.measure(Duration::from_secs(time), f64::from(instances) * time as f64 / interval)
+                    // Either order on either processor, and both processors from the first two runs on.
+                    let processor = run / orders.len() + run + usize::from(sender == Kind::Ours);
+                    one_run(sender, order, processor, size)
                 });
                 PerAdvert::middle(&measured.collect::<Vec<_>>())
             };
             let (ours, theirs) = std::thread::scope(|scope| {
-                let [ours, theirs] = [Kind::Ours, Kind::Debian].map(|kind| scope.spawn(move || measure(kind)));
+                let [ours, theirs] = [Kind::Ours, Kind::Debian].map(|sender| scope.spawn(move || measure(sender)));
                 (ours.join().unwrap(), theirs.join().unwrap())
             });
             let goal = Goal::Ratio(if instances >= 50 { 0.5 } else { 1.0 });
@@ -128,9 +168,9 @@ pub(crate) fn adverts(extent: Extent, table: &mut Table) {
                 }
                 None => table.row(&what(verb), "µs", ours, Some(theirs), goal),
             };
-            row("sent", &[ours.share, theirs.share], ours.sent, theirs.sent);
-            row("heard from ours", &[ours.share], ours.received[0], ours.received[1]);
-            row("heard from theirs", &[theirs.share], theirs.received[0], theirs.received[1]);
+            row("sent", &[ours.shares[0], theirs.shares[0]], ours.sent, theirs.sent);
+            row("heard from ours", &[ours.shares[1]], ours.received[0], ours.received[1]);
+            row("heard from theirs", &[theirs.shares[1]], theirs.received[0], theirs.received[1]);
         }
     }
 }

@@ -188,6 +188,16 @@ impl Lan {
         space::ip_batch(Some(&self.bridge()), &format!("link set port-{host} up\n"));
     }
 
+    /// The other end of a host's cable is not in the bridge: frames are seen, and go nowhere.
+    pub(crate) fn unbridge(&self, host: char) {
+        space::ip_batch(Some(&self.bridge()), &format!("link set port-{host} nomaster\n"));
+    }
+
+    /// The other end of a host's cable is in the bridge again.
+    pub(crate) fn bridge_again(&self, host: char) {
+        space::ip_batch(Some(&self.bridge()), &format!("link set port-{host} master br0\n"));
+    }
+
     /// The interface of a host disappears.
     pub(crate) fn remove_interface(&self, host: char) {
         space::ip_batch(Some(&self.bridge()), &format!("link del port-{host}\n"));
