@@ -15,6 +15,7 @@ use super::reader::Spanned;
 use super::script_line::{ScriptLine, UserWords};
 use crate::addr::{Cidr, Family, IfName};
 use crate::diag::{Code, Diagnostics, Span};
+use crate::model::global::NetlinkBuffers;
 use crate::model::lvs::{FlushOnStop, InitFile, Timeouts};
 use crate::model::vrrp::{AddressFlags, Debounce, InitialState, OldUnicastChecksum, Version};
 
@@ -122,6 +123,10 @@ pub struct GlobalDraft {
     pub vrrp_cpus: Vec<u32>,
     /// Of the checker child.
     pub checker_scheduling: SchedulingDraft,
+    /// `vrrp_netlink_*_rcv_bufs`
+    pub vrrp_netlink: NetlinkBuffers,
+    /// `lvs_netlink_*_rcv_bufs`
+    pub checker_netlink: NetlinkBuffers,
     /// Mail.
     pub mail: MailDraft,
     /// What holds for all virtual servers.

@@ -55,6 +55,10 @@ pub struct Global {
     pub vrrp_scheduling: Scheduling,
     /// Scheduling of the checker child.
     pub checker_scheduling: Scheduling,
+    /// `vrrp_netlink_*_rcv_bufs`
+    pub vrrp_netlink: NetlinkBuffers,
+    /// `lvs_netlink_*_rcv_bufs`
+    pub checker_netlink: NetlinkBuffers,
     /// Mail.
     pub mail: Mail,
     /// FIFOs that are told of changes.
@@ -117,6 +121,24 @@ pub struct Scheduling {
     pub cpus: Vec<u32>,
 }
 
+/// Receive buffers of the routing sockets of one child.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetlinkBuffers {
+    /// For answers to requests: `*_netlink_cmd_rcv_bufs`.
+    pub commands: BufferSize,
+    /// For what the kernel tells by itself: `*_netlink_monitor_rcv_bufs`.
+    pub monitor: BufferSize,
+}
+
+/// How much may wait on a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BufferSize {
+    /// 0 is as much as without the setting.
+    pub bytes: u32,
+    /// `*_force`: also beyond the system's limit.
+    pub force: bool,
+}
+
 impl Default for Global {
     fn default() -> Self {
         Self {
@@ -139,6 +161,8 @@ impl Default for Global {
             max_auto_priority: None,
             vrrp_scheduling: Scheduling::default(),
             checker_scheduling: Scheduling::default(),
+            vrrp_netlink: NetlinkBuffers::default(),
+            checker_netlink: NetlinkBuffers::default(),
             mail: Mail::default(),
             fifos: Fifos::default(),
             script_security: false,

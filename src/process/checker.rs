@@ -178,6 +178,11 @@ impl Process {
         let servers = lvs.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
         child::allow_sockets(servers.map(|rs| rs.checkers.len() as u64).sum());
         self.probes.use_configuration(lvs);
+        if let Some((kernel, _)) = &mut self.kernel {
+            for problem in kernel.use_buffers("lvs_netlink", &self.config.global.checker_netlink) {
+                warn!("{problem}");
+            }
+        }
         self.notices.open(&self.config.global.fifos, &mut self.scripts);
         self.ipvs.timeouts(lvs.timeouts);
         if let Some(daemon) = lvs.sync_daemon.as_ref().filter(|daemon| daemon.instance.is_none()) {

@@ -63,7 +63,8 @@ pub fn run(child: Child) -> io::Result<u8> {
     record::clean_up(&record_path, &[std::process::id(), nix::unistd::getppid().as_raw().unsigned_abs()]);
     debug!("Registering Kernel netlink reflector");
     debug!("Registering Kernel netlink command channel");
-    let (kernel, events) = Kernel::start()?;
+    let (mut kernel, events) = Kernel::start()?;
+    use_buffers(&mut kernel, &child.config);
     let mut notices = Notices::default();
     notices.open(&child.config.global.fifos, &mut scripts);
     let mut process = Process {
@@ -105,6 +106,12 @@ pub fn run(child: Child) -> io::Result<u8> {
 /// Each instance has at most a pair.
 fn allow_sockets(vrrp: &Vrrp) {
     child::allow_sockets(2 * vrrp.instances.len() as u64);
+}
+
+fn use_buffers(kernel: &mut Kernel, config: &Config) {
+    for problem in kernel.use_buffers("vrrp_netlink", &config.global.vrrp_netlink) {
+        warn!("{problem}");
+    }
 }
 
 const fn advert(action: &Action) -> Option<&SendAdvert> {

@@ -309,14 +309,26 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
         rttime("bfd_rlimit_rttime", "how long the BFD child may run without a pause").later(),
         rttime("bfd_rlimit_rtime", "misspelt bfd_rlimit_rttime").old_name("bfd_rlimit_rttime").later(),
         // Buffers of netlink sockets.
-        bytes("vrrp_netlink_cmd_rcv_bufs", "receive buffer for netlink answers to the VRRP child").later(),
-        switch("vrrp_netlink_cmd_rcv_bufs_force", "even beyond the system's limit").later(),
-        bytes("vrrp_netlink_monitor_rcv_bufs", "receive buffer for netlink news to the VRRP child").later(),
-        switch("vrrp_netlink_monitor_rcv_bufs_force", "even beyond the system's limit").later(),
-        bytes("lvs_netlink_cmd_rcv_bufs", "receive buffer for netlink answers to the checker child").later(),
-        switch("lvs_netlink_cmd_rcv_bufs_force", "even beyond the system's limit").later(),
-        bytes("lvs_netlink_monitor_rcv_bufs", "receive buffer for netlink news to the checker child").later(),
-        switch("lvs_netlink_monitor_rcv_bufs_force", "even beyond the system's limit").later(),
+        bytes("vrrp_netlink_cmd_rcv_bufs", "receive buffer for netlink answers to the VRRP child")
+            .default("0: 1048576, if the system allows")
+            .then(|g, v, _| g.vrrp_netlink.commands.bytes = v.plain().unwrap_or(0)),
+        switch("vrrp_netlink_cmd_rcv_bufs_force", "even beyond the system's limit")
+            .then(|g, v, _| g.vrrp_netlink.commands.force = v.on()),
+        bytes("vrrp_netlink_monitor_rcv_bufs", "receive buffer for netlink news to the VRRP child")
+            .default("0: 16777216, if the system allows")
+            .then(|g, v, _| g.vrrp_netlink.monitor.bytes = v.plain().unwrap_or(0)),
+        switch("vrrp_netlink_monitor_rcv_bufs_force", "even beyond the system's limit")
+            .then(|g, v, _| g.vrrp_netlink.monitor.force = v.on()),
+        bytes("lvs_netlink_cmd_rcv_bufs", "receive buffer for netlink answers to the checker child")
+            .default("0: 1048576, if the system allows")
+            .then(|g, v, _| g.checker_netlink.commands.bytes = v.plain().unwrap_or(0)),
+        switch("lvs_netlink_cmd_rcv_bufs_force", "even beyond the system's limit")
+            .then(|g, v, _| g.checker_netlink.commands.force = v.on()),
+        bytes("lvs_netlink_monitor_rcv_bufs", "receive buffer for netlink news to the checker child")
+            .default("0: 16777216, if the system allows")
+            .then(|g, v, _| g.checker_netlink.monitor.bytes = v.plain().unwrap_or(0)),
+        switch("lvs_netlink_monitor_rcv_bufs_force", "even beyond the system's limit")
+            .then(|g, v, _| g.checker_netlink.monitor.force = v.on()),
         bytes("process_monitor_rcv_bufs", "receive buffer for news of processes").later(),
         switch("process_monitor_rcv_bufs_force", "even beyond the system's limit").later(),
         // SNMP and D-Bus.

@@ -68,6 +68,8 @@ pub(super) fn resolve(
             no_swap: draft.checker_scheduling.no_swap,
             cpus: draft.checker_scheduling.cpus.clone(),
         },
+        vrrp_netlink: draft.vrrp_netlink,
+        checker_netlink: draft.checker_netlink,
         mail: super::mail::resolve(&draft.mail, config_test, machine, diagnostics),
         fifos: super::fifo::resolve(draft, machine, scripts, diagnostics),
         script_security: draft.scripts.security,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::{Process, allow_sockets};
+use super::{Process, allow_sockets, use_buffers};
 use crate::model::Config;
 use crate::process::configuration::{self, Load};
 use crate::process::ipc::FromChild;
@@ -40,6 +40,7 @@ impl Process {
             }
         }
         allow_sockets(&config.vrrp);
+        use_buffers(&mut self.kernel, &config);
         // What was decided so far speaks of the old configuration's scripts.
         self.perform_all();
         self.config = config;

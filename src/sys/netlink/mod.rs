@@ -5,6 +5,7 @@
 //! announcements whose addresses are there, and tells what happened as [`Event`]s.
 #![allow(unsafe_code)]
 
+mod buffers;
 pub(super) mod message;
 mod monitor;
 pub(super) mod requests;
@@ -20,8 +21,10 @@ use std::thread::JoinHandle;
 
 use tokio::io::unix::AsyncFd;
 
+use self::buffers::Buffer;
 use super::mailbox::{Mailbox, Sender, mailbox};
 use crate::addr::{Cidr, IfIndex};
+use crate::model::global::NetlinkBuffers;
 use crate::time::Duration;
 use crate::vrrp::io::{Announcement, Failure, Holding, Link, Snapshot};
 
@@ -92,6 +95,8 @@ pub struct Kernel {
     /// None only while it is dropped.
     orders: Option<Sender<Vec<Order>>>,
     overruns: Arc<AtomicU64>,
+    /// For answers, and for notifications.
+    buffers: (Buffer, Buffer),
     thread: Option<JoinHandle<()>>,
 }
 
@@ -116,8 +121,9 @@ impl Kernel {
         let (out, batches) = mailbox()?;
         let overruns = Arc::new(AtomicU64::new(0));
         let worker = worker::Worker::new(ordered, out, Arc::clone(&overruns), tuning)?;
+        let buffers = worker.buffers(tuning)?;
         let thread = std::thread::Builder::new().name("kernel".to_owned()).spawn(move || worker.run())?;
-        let kernel = Self { orders: Some(orders), overruns, thread: Some(thread) };
+        let kernel = Self { orders: Some(orders), overruns, buffers, thread: Some(thread) };
         Ok((kernel, KernelEvents { batches, ready: VecDeque::new() }))
     }
 
@@ -126,6 +132,14 @@ impl Kernel {
         if let (false, Some(sender)) = (orders.is_empty(), &self.orders) {
             sender.send(orders);
         }
+    }
+
+    /// Sizes the receive buffers of its sockets as `<prefix>_cmd_rcv_bufs` and `<prefix>_monitor_rcv_bufs` want it; gives
+    /// what is wrong then, for people.
+    pub fn use_buffers(&mut self, prefix: &str, wanted: &NetlinkBuffers) -> impl Iterator<Item = String> {
+        let (commands, monitor) = &mut self.buffers;
+        let commands = commands.apply(&format!("{prefix}_cmd_rcv_bufs"), wanted.commands);
+        commands.into_iter().chain(monitor.apply(&format!("{prefix}_monitor_rcv_bufs"), wanted.monitor))
     }
 
     /// How often the kernel had to drop notifications.

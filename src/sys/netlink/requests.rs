@@ -1,6 +1,7 @@
 //! Changes of addresses: sent together, answered each, never waited for without a limit.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 
@@ -54,6 +55,12 @@ impl Request {
 pub(crate) struct Requests {
     socket: RouteSocket,
     bytes: Vec<u8>,
+}
+
+impl AsFd for Requests {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Requests {

@@ -75,10 +75,7 @@ impl NetlinkSocket {
         socket.set_non_blocking(true)?;
         // Answers need not repeat the request; kernels before 4.3 do it anyway.
         let _ = socket.set_cap_ack(true);
-        // Beyond net.core.rmem_max only with CAP_NET_ADMIN in the first user namespace.
-        if setsockopt(&socket.as_fd(), sockopt::RcvBufForce, &receive_buffer).is_err() {
-            setsockopt(&socket.as_fd(), sockopt::RcvBuf, &receive_buffer)?;
-        }
+        make_room(&socket, receive_buffer)?;
         for group in groups {
             socket.add_membership(*group)?;
         }
@@ -147,6 +144,13 @@ impl NetlinkSocket {
             }
         }
     }
+}
+
+/// Lets so many bytes wait on a socket, or as many as the system allows.
+pub(super) fn make_room(socket: &impl AsFd, bytes: usize) -> nix::Result<()> {
+    // Beyond net.core.rmem_max only with CAP_NET_ADMIN in the first user namespace.
+    setsockopt(&socket.as_fd(), sockopt::RcvBufForce, &bytes)
+        .or_else(|_| setsockopt(&socket.as_fd(), sockopt::RcvBuf, &bytes))
 }
 
 /// A NETLINK_ROUTE socket.

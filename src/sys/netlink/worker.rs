@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 
+use super::buffers::Buffer;
 use super::message::Change;
 use super::monitor::{Heard, Monitor};
 use super::requests::{Request, Requests, WINDOW};
@@ -77,6 +78,12 @@ impl Worker {
             events: vec![Event::Machine(snapshot)],
             out,
         })
+    }
+
+    /// The buffers of its sockets: for answers, and for notifications.
+    pub(super) fn buffers(&self, tuning: Tuning) -> io::Result<(Buffer, Buffer)> {
+        let commands = Buffer::of(&self.requests, tuning.answers)?;
+        Ok((commands, Buffer::of(&self.monitor.socket, tuning.notifications)?))
     }
 
     pub(super) fn run(mut self) {

@@ -185,3 +185,78 @@ fn a_reload_that_changes_nothing_notifies_nobody() {
     assert!(a.stop().success());
     assert_eq!(lines(), format!("{before}INSTANCE V STOP 150\n"));
 }
+
+/// Sizes of the receive buffers of a host's netlink sockets, as the kernel counts them.
+fn netlink_buffers(lan: &Lan, host: char) -> Vec<u32> {
+    let sockets = lan.run(host, "ss", &["-H", "-f", "netlink", "-m"]);
+    let text = String::from_utf8_lossy(&sockets.stdout).into_owned();
+    text.split(",rb").skip(1).filter_map(|rest| rest.split(',').next()?.parse().ok()).collect()
+}
+
+#[test]
+fn netlink_buffers_are_as_the_file_says_after_the_start_and_each_reload() {
+    needs!();
+    let lan = Lan::new(1);
+    let limit: u32 = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+    let sockets = ["vrrp_netlink_cmd", "vrrp_netlink_monitor", "lvs_netlink_cmd", "lvs_netlink_monitor"];
+    let service = "virtual_server 10.99.0.100 80 {\n lb_algo rr\n lb_kind NAT\n protocol TCP\n ha_suspend\n \
+                   real_server 127.0.0.1 80 {\n }\n}\n";
+    // Each buffer a size of its own, by which it is known; the second and the fourth need force.
+    let file = |more: u32| {
+        let sized = (1..).zip(sockets).map(|(n, name)| match n % 2 {
+            1 => format!(" {name}_rcv_bufs {}\n", 50_000 * n + more),
+            _ => format!(" {name}_rcv_bufs {}\n {name}_rcv_bufs_force\n", limit + 50_000 * n + more),
+        });
+        format!("global_defs {{\n{}}}\n{}{service}", sized.collect::<String>(), quick("V", 51, 150, VIP, ""))
+    };
+    let wanted = |more: u32| [50_000, limit + 100_000, 150_000, limit + 200_000].map(|bytes| 2 * (bytes + more));
+    let are = |all: [u32; 4]| {
+        let there = netlink_buffers(&lan, 'a');
+        all.iter().all(|size| there.contains(size))
+    };
+    let a = lan.start('a', Kind::Ours, &file(0));
+    lan.wait_held('a', ip(VIP));
+    crate::lan::eventually("the sizes of the start", || are(wanted(0)));
+    reloaded(&lan, 'a', &file(1_000));
+    crate::lan::eventually("the sizes of the reload", || are(wanted(1_000)));
+    assert!(!are(wanted(0)), "no others are left");
+    lan.seen(|seen| assert!(seen.lines('a', "rcv_bufs").next().is_none(), "nothing was wrong"));
+    // Without force the system's limit holds, which is said once.
+    let begun = now();
+    let unforced = file(1_000).replace(" vrrp_netlink_monitor_rcv_bufs_force\n", "");
+    reloaded(&lan, 'a', &unforced);
+    lan.wait_line('a', &format!("vrrp_netlink_monitor_rcv_bufs: the system gives {limit} of "), begun);
+    reloaded(&lan, 'a', &unforced);
+    lan.seen(|seen| assert_eq!(seen.lines('a', "rcv_bufs").count(), 1));
+    // Without the settings they are as they were before there were any.
+    reloaded(&lan, 'a', &format!("{}{service}", quick("V", 51, 150, VIP, "")));
+    crate::lan::eventually("the usual sizes", || {
+        let sizes = netlink_buffers(&lan, 'a');
+        let count = |mebibytes: u32| sizes.iter().filter(|size| **size == mebibytes << 21).count();
+        // Each child has one for answers and one for news.
+        count(1) >= 2 && count(16) >= 2 && sizes.iter().all(|size| !wanted(1_000).contains(size))
+    });
+    // And it listens on them still.
+    lan.cut('a');
+    lan.wait_line('a', "Entering FAULT STATE", begun);
+    assert!(a.stop().success());
+}
+
+#[test]
+fn a_netlink_buffer_that_may_not_be_so_large_is_told_once() {
+    needs!();
+    let lan = Lan::new(1);
+    let sized = " vrrp_netlink_monitor_rcv_bufs 3000000000\n vrrp_netlink_monitor_rcv_bufs_force\n";
+    let config = |priority| format!("global_defs {{\n{sized}}}\n{}", quick("V", 51, priority, VIP, ""));
+    lan.configure('a', &config(150));
+    let (program, without) = (Kind::Ours.program(), "--bounding-set=-net_admin");
+    let arguments = [without, &program.to_string_lossy(), "--dont-fork", "--log-console", "--log-detail"];
+    let a = lan.start_program('a', "/usr/bin/setpriv", &arguments);
+    let line =
+        "vrrp_netlink_monitor_rcv_bufs: cannot have a receive buffer of 1073741823 bytes: Operation not permitted";
+    lan.wait_line('a', line, Duration::ZERO);
+    assert!(netlink_buffers(&lan, 'a').iter().all(|size| *size != i32::MAX as u32 - 1));
+    reloaded(&lan, 'a', &config(151));
+    lan.seen(|seen| assert_eq!(seen.lines('a', "rcv_bufs").count(), 1));
+    assert!(a.stop().success());
+}
