@@ -149,6 +149,7 @@ impl Process {
                 let Some((id, verdict)) = self.probes.next() else { break };
                 self.node.handle(Input::Probed(id, verdict), now, &mut self.actions);
             }
+            self.scripts.renew(now)?;
             self.scripts.tick(now);
             self.node.handle(Input::Tick, now, &mut self.actions);
             self.perform_all();
@@ -177,12 +178,12 @@ impl Process {
         // All servers may be asked at the same time.
         let servers = lvs.virtual_servers.iter().flat_map(|vs| &vs.real_servers);
         child::allow_sockets(servers.map(|rs| rs.checkers.len() as u64).sum());
-        self.probes.use_configuration(lvs);
         if let Some((kernel, _)) = &mut self.kernel {
             for problem in kernel.use_buffers("lvs_netlink", &self.config.global.checker_netlink) {
                 warn!("{problem}");
             }
         }
+        self.probes.use_configuration(lvs);
         self.notices.open(&self.config.global.fifos, &mut self.scripts);
         self.ipvs.timeouts(lvs.timeouts);
         if let Some(daemon) = lvs.sync_daemon.as_ref().filter(|daemon| daemon.instance.is_none()) {
@@ -296,17 +297,7 @@ impl Process {
             self.node.handle(Input::Probed(id, verdict), clock::now(), &mut self.actions);
         }
         if result.is_err() && self.ends.is_none() {
-            match self.scripts.restart() {
-                Ok(lost) => {
-                    for (id, verdict) in lost {
-                        self.node.handle(Input::Probed(id, verdict), clock::now(), &mut self.actions);
-                    }
-                }
-                Err(error) => {
-                    warn!("cannot start a process that starts scripts: {error}");
-                    self.ends = Some(70);
-                }
-            }
+            self.scripts.lose_spawner(clock::now());
         }
     }
 
@@ -426,9 +417,7 @@ impl Process {
         // The table and the scripts end side by side; nothing else is left to do.
         let (ipvs, mut events) = (self.ipvs, self.ipvs_events);
         let table = tokio::task::spawn_blocking(move || ipvs.finish());
-        let scripts = &mut self.scripts;
-        let spawner = async { while std::future::poll_fn(|cx| scripts.poll(cx)).await.is_ok() {} };
-        let _ = tokio::join!(table, tokio::time::timeout(SCRIPT_PATIENCE * 2, spawner));
+        let _ = tokio::join!(table, tokio::time::timeout(SCRIPT_PATIENCE * 2, self.scripts.spawner_ended()));
         while let Some(event) = events.get_mut().try_next() {
             if let ipvs::Event::Report(event) = event {
                 lines::table(&event);

@@ -1,7 +1,7 @@
 //! The spawner: a small process that starts scripts for the VRRP child, so that starting one never holds up an advert.
 //!
 //! It is started before the child takes a realtime priority or locks its memory, so scripts have neither. It lives as long
-//! as its end of the channel: when the child is gone, what still runs is ended.
+//! as its end of the channel: when the child is gone, what still runs is ended. When it dies, the child starts another.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -10,10 +10,12 @@ use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
+use tracing::{error, warn};
 
 use crate::process::ipc::{FromSpawner, Job, JobEnd, ToSpawner};
 use crate::process::start::set_process_name;
 use crate::supervise::child::End;
+use crate::supervise::restarts::Restarts;
 use crate::sys::channel::Channel;
 use crate::sys::signals::{Signal, Signals};
 use crate::sys::spawn::{self, Program};
@@ -27,11 +29,71 @@ const MAX_RUNNING: usize = 1_024;
 /// What runs when the child is gone has so long after SIGTERM.
 const ORPHAN_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Starts a spawner; gives our end of its channel.
-pub fn start(arg0: &OsString) -> io::Result<(Pid, Channel)> {
+/// Orders that wait for the next spawner at most.
+const MAX_HELD: usize = 1_024;
+
+/// The spawners of a process, each after the death of the one before; seen by that process.
+#[derive(Debug)]
+pub struct Spawners {
+    arg0: OsString,
+    restarts: Restarts,
+    held: Vec<ToSpawner>,
+}
+
+impl Spawners {
+    /// Starts the first; gives our end of its channel.
+    pub fn first(argv: &[OsString]) -> io::Result<(Self, Channel)> {
+        let arg0 = argv.first().cloned().unwrap_or_default();
+        let channel = start(&arg0)?;
+        Ok((Self { arg0, restarts: Restarts::started(clock::now()), held: Vec::new() }, channel))
+    }
+
+    /// The one that there was has died.
+    pub fn lost(&mut self, now: Instant) {
+        match self.restarts.lost(now) {
+            Duration::ZERO => warn!("the process that starts scripts has died; starting another"),
+            pause => warn!("the process that starts scripts has died; starting another in {} ms", pause.as_millis()),
+        }
+    }
+
+    /// When the next one is to be started, where there is none.
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.restarts.deadline()
+    }
+
+    /// Keeps an order for the next one.
+    pub fn hold(&mut self, order: ToSpawner) {
+        if self.held.len() < MAX_HELD {
+            self.held.push(order);
+        } else {
+            warn!("too many scripts wait for a process that starts them: one is dropped");
+        }
+    }
+
+    /// Starts the next one when it is time, with the orders that were kept for it.
+    pub fn next(&mut self, now: Instant) -> Option<Channel> {
+        if !self.restarts.is_due(now) {
+            return None;
+        }
+        match start(&self.arg0) {
+            Ok(mut channel) => {
+                // Where they cannot be sent it has died already, which its channel tells.
+                self.held.drain(..).for_each(|order| _ = channel.send(&order));
+                Some(channel)
+            }
+            Err(error) => {
+                let pause = self.restarts.lost(now);
+                error!("cannot start a process that starts scripts: {error}; trying again in {} ms", pause.as_millis());
+                None
+            }
+        }
+    }
+}
+
+fn start(arg0: &OsString) -> io::Result<Channel> {
     let (ours, theirs) = Channel::pair()?;
-    let pid = reexec::start(arg0, &[reexec::CHILD.into(), WORD.into()], vec![theirs])?;
-    Ok((pid, ours))
+    reexec::start(arg0, &[reexec::CHILD.into(), WORD.into()], vec![theirs])?;
+    Ok(ours)
 }
 
 /// The process.

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use crate::addr::{Cidr, IfIndex};
 use crate::model::{Config, Vrrp};
 use crate::process::child::{self, Child, NO_PERMISSION};
-use crate::process::ipc::{FromChild, ToChild};
+use crate::process::ipc::{FromChild, JobEnd, ToChild};
 use crate::process::lines;
 use crate::process::paths;
 use crate::process::record::{self, Record};
@@ -202,7 +202,7 @@ impl Process {
     fn watch_all(&self) -> io::Result<()> {
         self.poller.watch(&self.parent, token::PARENT)?;
         self.poller.watch_reading(&self.signals, token::SIGNALS)?;
-        self.poller.watch(&self.scripts, token::SCRIPTS)?;
+        self.scripts.watch(&self.poller)?;
         self.poller.watch_reading(&self.events, token::KERNEL)?;
         self.ears.watch_reading(&self.poller, token::OTHERS)
     }
@@ -440,8 +440,12 @@ impl Process {
                 self.actions = actions;
             }
             self.send_adverts();
-            let Some(failure) = self.failures.pop_front() else { break };
-            self.node.handle(Input::Failed(failure), clock::now(), &mut self.actions);
+            match self.failures.pop_front() {
+                Some(failure) => self.node.handle(Input::Failed(failure), clock::now(), &mut self.actions),
+                // A script that nobody could start has had its consequences.
+                None if !self.actions.is_empty() => {}
+                None => break,
+            }
         }
         if !self.orders.is_empty() {
             self.kernel.submit(std::mem::take(&mut self.orders));
@@ -479,8 +483,10 @@ impl Process {
                 self.failures.extend(failures);
             }
             Action::RunScript(run, script) => {
-                if let Some(script) = self.config.vrrp.scripts.get(script.0) {
-                    self.scripts.run(run, script);
+                if let Some(script) = self.config.vrrp.scripts.get(script.0)
+                    && !self.scripts.run(run, script)
+                {
+                    self.track_ended(run, JobEnd::NotStarted(nix::libc::EAGAIN));
                 }
             }
             Action::SignalScript(run, signal) => self.scripts.signal(run, signal),

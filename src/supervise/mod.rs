@@ -2,5 +2,6 @@
 
 pub mod child;
 pub mod reload;
+pub mod restarts;
 pub mod timed;
 pub mod watchdog;

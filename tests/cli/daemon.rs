@@ -1,5 +1,9 @@
 //! Start, stop, pid files, deaths of processes.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -488,5 +492,68 @@ fn the_startup_script_runs_before_any_child_and_the_shutdown_script_after_all() 
         assert!(daemon.stop().success());
         assert_eq!(daemon.count("shutdown script script failed, status 3"), 1);
         assert_eq!(dir.read("said"), "up\ndown\n");
+    });
+}
+
+/// The process that starts scripts for a child.
+fn spawner(child: Pid) -> Option<Pid> {
+    let children = proc_file(child, &format!("task/{child}/children"));
+    let mut pids = children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw);
+    pids.find(|pid| proc_file(*pid, "cmdline").contains("spawner"))
+}
+
+/// One that died at once used to be started again a hundred times a second, with a line each time.
+#[test]
+fn a_spawner_that_dies_at_once_is_started_once_a_second_and_then_scripts_run_again() {
+    scratch(|| {
+        let dir = Dir::new();
+        let script = |name| {
+            let path = dir.write(name, "#!/bin/sh\necho \"$*\" >>\"$0.runs\"\n");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+            path.display().to_string()
+        };
+        let runs = |name: &str| dir.read(&format!("{name}.runs")).lines().count();
+        let more = format!("  priority 150\n  notify {}\n  track_script {{\n    s\n  }}\n", script("notify"));
+        let check = format!("  MISC_CHECK {{\n   misc_path {}\n   warmup 0\n  }}\n", script("check"));
+        dir.write(
+            "k.conf",
+            &format!(
+                "global_defs {{\n script_user root\n}}\nvrrp_script s {{\n script {}\n interval 1\n}}\n{}virtual_server \
+                 10.0.0.1 80 {{\n protocol TCP\n lb_algo rr\n lb_kind NAT\n delay_loop 1\n real_server 10.0.1.1 80 \
+                 {{\n{check} }}\n}}\n",
+                script("tracked"),
+                router("VI_1", 51, &["10.0.0.100/24"]).replace("  priority 150\n", &more)
+            ),
+        );
+        let mut daemon = Daemon::start(&dir, &[]);
+        daemon.wait_for("(VI_1) Entering MASTER STATE");
+        eventually("the first check", || runs("check") >= 1);
+        let children = [dir.pid("v.pid"), dir.pid("c.pid")];
+        let mut killed = children.map(|_| BTreeSet::new());
+        let end = Instant::now() + Duration::from_millis(3_500);
+        while Instant::now() < end {
+            for (child, killed) in children.iter().zip(&mut killed) {
+                if let Some(pid) = spawner(*child) {
+                    let _ = kill(pid, Signal::SIGKILL);
+                    killed.insert(pid);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        daemon.wait_for("VRRP_Script(s) failed");
+        // The first, another at once, and then one a second.
+        let counts = killed.each_ref().map(BTreeSet::len);
+        assert!(counts.iter().all(|count| (3..=5).contains(count)), "{counts:?}");
+        let before = runs("check");
+        eventually("checks go on", || runs("check") > before);
+        daemon.wait_for("VRRP_Script(s) succeeded");
+        daemon.wait_for("(VI_1) Entering MASTER STATE");
+        eventually("MASTER is told, too", || dir.read("notify.runs").trim_end().ends_with(" MASTER 150"));
+        assert_eq!(children, [dir.pid("v.pid"), dir.pid("c.pid")]);
+        assert!(daemon.stop().success());
+        assert_eq!(daemon.count("the process that starts scripts has died"), counts.iter().sum::<usize>());
+        // What could not be asked says nothing about the server.
+        assert_eq!(daemon.count("failed for [10.0.1.1]"), 0);
+        assert_eq!(daemon.count("Removing service [10.0.1.1]"), 0);
     });
 }

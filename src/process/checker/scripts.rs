@@ -1,10 +1,11 @@
 //! Scripts as the loop sees them: MISC_CHECKs with their time limits, notify scripts, readers of FIFOs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::task::{Context, Poll};
 
+use tokio::time::sleep;
 use tracing::{error, warn};
 
 use crate::check::io::{ProbeId, Reason, ReasonKind, Verdict};
@@ -13,16 +14,20 @@ use crate::model::checker::Misc;
 use crate::probe::misc::{Order, Run};
 use crate::process::ipc::{FromSpawner, Job, JobEnd, ToSpawner};
 use crate::process::link::Link;
-use crate::process::spawner;
+use crate::process::spawner::Spawners;
 use crate::supervise::child::End;
+use crate::sys::clock;
 use crate::sys::spawn::Program;
 use crate::time::{Duration, Instant};
 
 /// The spawner at the other end, and what it runs for us.
 pub(super) struct Scripts {
-    arg0: OsString,
-    link: Link,
+    spawners: Spawners,
+    /// None from the death of a spawner to the start of the next.
+    link: Option<Link>,
     checks: BTreeMap<ProbeId, Check>,
+    /// MISC_CHECKs that a spawner took with it, or that there was none to start; yet to be told.
+    lost: BTreeSet<ProbeId>,
     /// Number of the latest script that is no MISC_CHECK.
     latest: u64,
 }
@@ -36,14 +41,18 @@ struct Check {
 
 impl Scripts {
     pub(super) fn start(argv: &[OsString]) -> io::Result<Self> {
-        let arg0 = argv.first().cloned().unwrap_or_default();
-        let (_, channel) = spawner::start(&arg0)?;
-        Ok(Self { arg0, link: Link::new(channel)?, checks: BTreeMap::new(), latest: 0 })
+        let (spawners, channel) = Spawners::first(argv)?;
+        let link = Some(Link::new(channel)?);
+        Ok(Self { spawners, link, checks: BTreeMap::new(), lost: BTreeSet::new(), latest: 0 })
     }
 
     /// Starts a MISC_CHECK.
     pub(super) fn check(&mut self, id: ProbeId, misc: &Misc, now: Instant) {
-        self.link.send(&ToSpawner::Start(Job::Track(id.0), Program::of(&misc.command, [])));
+        let Some(link) = &mut self.link else {
+            self.lost.insert(id);
+            return;
+        };
+        link.send(&ToSpawner::Start(Job::Track(id.0), Program::of(&misc.command, [])));
         self.checks.insert(id, Check { run: Run::started(now, misc.timeout), is_wanted: true });
     }
 
@@ -52,19 +61,27 @@ impl Scripts {
         if let Some(check) = self.checks.get_mut(&id) {
             *check = Check { run: Run::started(now, Duration::ZERO), is_wanted: false };
         }
+        self.lost.remove(&id);
     }
 
     /// Starts a notify script, or a reader of a FIFO.
     pub(super) fn notify(&mut self, command: &ScriptCommand) -> Job {
         self.latest += 1;
         let job = Job::Notify(self.latest);
-        self.link.send(&ToSpawner::Start(job, Program::of(command, [])));
+        self.order(ToSpawner::Start(job, Program::of(command, [])));
         job
     }
 
     /// Sends SIGTERM.
     pub(super) fn terminate(&mut self, job: Job) {
-        self.link.send(&ToSpawner::Signal(job, nix::libc::SIGTERM));
+        self.order(ToSpawner::Signal(job, nix::libc::SIGTERM));
+    }
+
+    fn order(&mut self, order: ToSpawner) {
+        match &mut self.link {
+            Some(link) => link.send(&order),
+            None => self.spawners.hold(order),
+        }
     }
 
     /// MISC_CHECKs end; what else runs may go on for `limit`, then it is killed, and the spawner ends.
@@ -73,16 +90,37 @@ impl Scripts {
             self.terminate(Job::Track(id.0));
         }
         let limit_millis = limit.as_millis().try_into().unwrap_or(u64::MAX);
-        self.link.send(&ToSpawner::Finish { limit_millis });
+        self.order(ToSpawner::Finish { limit_millis });
+        self.lost.clear();
     }
 
-    /// When a script has run too long.
+    /// Waits until the spawner has ended; one that is yet to come starts what was kept for it before.
+    pub(super) async fn spawner_ended(&mut self) {
+        if let Some(at) = self.spawners.deadline() {
+            sleep(at.since(clock::now())).await;
+            if self.renew(clock::now()).is_err() {
+                return;
+            }
+        }
+        while std::future::poll_fn(|cx| self.poll(cx)).await.is_ok() {}
+    }
+
+    /// When a script has run too long, or another spawner is to be started.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.checks.values().map(|check| check.run.deadline()).min()
+        self.checks.values().map(|check| check.run.deadline()).chain(self.spawners.deadline()).min()
+    }
+
+    /// Starts another spawner when it is time.
+    pub(super) fn renew(&mut self, now: Instant) -> io::Result<()> {
+        if let Some(channel) = self.spawners.next(now) {
+            self.link = Some(Link::new(channel)?);
+        }
+        Ok(())
     }
 
     /// Ends what has run too long.
     pub(super) fn tick(&mut self, now: Instant) {
+        let Some(link) = &mut self.link else { return };
         for (id, check) in &mut self.checks {
             let Some(order) = check.run.overdue(now) else { continue };
             let number = match order {
@@ -93,19 +131,28 @@ impl Scripts {
                     nix::libc::SIGKILL
                 }
             };
-            self.link.send(&ToSpawner::Signal(Job::Track(id.0), number));
+            link.send(&ToSpawner::Signal(Job::Track(id.0), number));
         }
     }
 
-    /// Waits for the spawner. Then take what has ended with [`Self::next`].
+    /// Waits for the spawner; fails when it has died, which [`Self::lose_spawner`] is to be told. Then take what has
+    /// ended with [`Self::next`].
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.poll(cx)
+        match &mut self.link {
+            _ if !self.lost.is_empty() => Poll::Ready(Ok(())),
+            Some(link) => link.poll(cx),
+            None => Poll::Pending,
+        }
     }
 
     /// The next verdict of a MISC_CHECK that has ended.
     pub(super) fn next(&mut self) -> Option<(ProbeId, Verdict)> {
+        if let Some(id) = self.lost.pop_first() {
+            let detail = "there is no process that starts scripts".into();
+            return Some((id, Verdict::Local(Reason { kind: ReasonKind::Local, detail })));
+        }
         loop {
-            match self.link.receive::<FromSpawner>() {
+            match self.link.as_mut()?.receive::<FromSpawner>() {
                 Ok(Some(FromSpawner::Ended(Job::Track(id), end))) => {
                     if let Some(ended) = self.ended(ProbeId(id), end) {
                         return Some(ended);
@@ -127,7 +174,7 @@ impl Scripts {
     fn ended(&mut self, id: ProbeId, end: JobEnd) -> Option<(ProbeId, Verdict)> {
         let check = self.checks.remove(&id)?;
         if check.run.leaves_others() {
-            self.link.send(&ToSpawner::Signal(Job::Track(id.0), nix::libc::SIGKILL));
+            self.order(ToSpawner::Signal(Job::Track(id.0), nix::libc::SIGKILL));
         }
         let verdict = match end {
             JobEnd::Exited(status) => check.run.ended(End::Exited(status)),
@@ -140,13 +187,11 @@ impl Scripts {
         check.is_wanted.then_some((id, verdict))
     }
 
-    /// Another spawner after one that died. What it ran has died with it and says nothing about its servers.
-    pub(super) fn restart(&mut self) -> io::Result<Vec<(ProbeId, Verdict)>> {
-        warn!("the process that starts scripts has died; starting another");
-        let (_, channel) = spawner::start(&self.arg0)?;
-        self.link = Link::new(channel)?;
-        let reason = Reason { kind: ReasonKind::Local, detail: "the process that starts scripts has died".into() };
+    /// What it ran has died with it and says nothing about its servers; another will be started.
+    pub(super) fn lose_spawner(&mut self, now: Instant) {
+        self.link = None;
+        self.spawners.lost(now);
         let lost = std::mem::take(&mut self.checks).into_iter().filter(|(_, check)| check.is_wanted);
-        Ok(lost.map(|(id, _)| (id, Verdict::Local(reason.clone()))).collect())
+        self.lost.extend(lost.map(|(id, _)| id));
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::unistd::Pid;
 use tracing::{debug, error, warn};
 
 use super::post::Post;
@@ -13,8 +11,10 @@ use super::{Process, token};
 use crate::model::{Script, ScriptCommand};
 use crate::notify::script::calls;
 use crate::process::ipc::{FromSpawner, Job, JobEnd, ToSpawner};
-use crate::process::spawner;
+use crate::process::spawner::Spawners;
+use crate::sys::poller::Poller;
 use crate::sys::spawn::Program;
+use crate::sys::timer::Deadline;
 use crate::sys::{clock, daemon};
 use crate::time::Duration;
 use crate::vrrp::io::{Input, Notification, RunId, ScriptEnd, ScriptSignal};
@@ -22,29 +22,34 @@ use crate::vrrp::io::{Input, Notification, RunId, ScriptEnd, ScriptSignal};
 /// The spawner at the other end.
 #[derive(Debug)]
 pub(super) struct Scripts {
-    arg0: OsString,
-    pid: Pid,
-    post: Post,
-    /// The spawner has not ended.
-    is_running: bool,
+    spawners: Spawners,
+    /// None from the death of a spawner to the start of the next.
+    post: Option<Post>,
+    /// When that is.
+    alarm: Deadline,
     tracking: BTreeSet<RunId>,
     notifies: u64,
-    /// Notify scripts that have not ended.
-    pub(super) notifying: BTreeSet<u64>,
 }
 
 impl Scripts {
     pub(super) fn start(argv: &[OsString]) -> io::Result<Self> {
-        let arg0 = argv.first().cloned().unwrap_or_default();
-        let (pid, channel) = spawner::start(&arg0)?;
-        let (post, tracking, notifying) = (Post::new(channel), BTreeSet::new(), BTreeSet::new());
-        Ok(Self { arg0, pid, post, is_running: true, tracking, notifies: 0, notifying })
+        let (spawners, channel) = Spawners::first(argv)?;
+        let (post, alarm) = (Some(Post::new(channel)), Deadline::new()?);
+        Ok(Self { spawners, post, alarm, tracking: BTreeSet::new(), notifies: 0 })
     }
 
-    pub(super) fn run(&mut self, run: RunId, script: &Script) {
+    pub(super) fn watch(&self, poller: &Poller) -> io::Result<()> {
+        poller.watch_reading(&self.alarm, token::SCRIPTS)?;
+        self.post.iter().try_for_each(|post| poller.watch(post, token::SCRIPTS))
+    }
+
+    /// Starts a tracking script; `false` where nobody is there to do it.
+    pub(super) fn run(&mut self, run: RunId, script: &Script) -> bool {
+        let Some(post) = &mut self.post else { return false };
         self.tracking.insert(run);
         let program = Program { opens_only: script.opens_only, ..Program::of(&script.command, []) };
-        self.post.send(&ToSpawner::Start(Job::Track(run.0), program));
+        post.send(&ToSpawner::Start(Job::Track(run.0), program));
+        true
     }
 
     pub(super) fn signal(&mut self, run: RunId, signal: ScriptSignal) {
@@ -52,7 +57,7 @@ impl Scripts {
             ScriptSignal::Term => nix::libc::SIGTERM,
             ScriptSignal::Kill => nix::libc::SIGKILL,
         };
-        self.post.send(&ToSpawner::Signal(Job::Track(run.0), number));
+        self.order(ToSpawner::Signal(Job::Track(run.0), number));
     }
 
     pub(super) fn notify(&mut self, notification: &Notification) {
@@ -63,63 +68,50 @@ impl Scripts {
 
     pub(super) fn start_notify(&mut self, command: &ScriptCommand, added: Vec<Vec<u8>>) -> u64 {
         self.notifies += 1;
-        self.notifying.insert(self.notifies);
-        self.post.send(&ToSpawner::Start(Job::Notify(self.notifies), Program::of(command, added)));
+        self.order(ToSpawner::Start(Job::Notify(self.notifies), Program::of(command, added)));
         self.notifies
     }
 
     pub(super) fn end_notify(&mut self, number: u64) {
-        self.post.send(&ToSpawner::Signal(Job::Notify(number), nix::libc::SIGTERM));
+        self.order(ToSpawner::Signal(Job::Notify(number), nix::libc::SIGTERM));
     }
 
     /// What runs may go on for `limit`; then it is killed, and the spawner ends.
     pub(super) fn finish(&mut self, limit: Duration) {
         let limit_millis = limit.as_millis().try_into().unwrap_or(u64::MAX);
-        self.post.send(&ToSpawner::Finish { limit_millis });
+        self.order(ToSpawner::Finish { limit_millis });
     }
 
-    /// Whether the spawner runs, and so perhaps scripts.
+    /// Whether a spawner runs, and so perhaps scripts, or is about to.
     pub(super) const fn are_running(&self) -> bool {
-        self.is_running
+        self.post.is_some() || self.spawners.deadline().is_some()
+    }
+
+    fn order(&mut self, order: ToSpawner) {
+        match &mut self.post {
+            Some(post) => post.send(&order),
+            None => self.spawners.hold(order),
+        }
     }
 
     /// The next program that has ended.
     fn receive(&mut self) -> io::Result<Option<(Job, JobEnd)>> {
-        let message = self.post.receive::<FromSpawner>()?;
+        let Some(post) = &mut self.post else { return Ok(None) };
+        let message = post.receive::<FromSpawner>()?;
         Ok(message.map(|FromSpawner::Ended(job, end)| (job, end)))
-    }
-
-    /// Another spawner after one that died; gives the tracking scripts that ended with it.
-    fn restart(&mut self) -> io::Result<BTreeSet<RunId>> {
-        let (pid, channel) = spawner::start(&self.arg0)?;
-        (self.pid, self.post, self.is_running) = (pid, Post::new(channel), true);
-        self.notifying.clear();
-        Ok(std::mem::take(&mut self.tracking))
-    }
-}
-
-impl AsFd for Scripts {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.post.as_fd()
     }
 }
 
 impl Process {
     pub(super) fn hear_scripts(&mut self) {
-        let result = self.scripts.post.turn();
-        self.scripts.is_running &= result.is_ok();
+        let result = self.scripts.post.as_mut().map_or(Ok(()), Post::turn);
         loop {
             match self.scripts.receive() {
                 Ok(Some((Job::Track(run), end))) => self.track_ended(RunId(run), end),
-                Ok(Some((Job::Notify(number), end))) => {
-                    self.scripts.notifying.remove(&number);
-                    if let JobEnd::NotStarted(errno) = end {
-                        error!(
-                            "Error exec-ing a notify script, error {errno}: {}",
-                            io::Error::from_raw_os_error(errno)
-                        );
-                    }
+                Ok(Some((Job::Notify(_), JobEnd::NotStarted(errno)))) => {
+                    error!("Error exec-ing a notify script, error {errno}: {}", io::Error::from_raw_os_error(errno));
                 }
+                Ok(Some((Job::Notify(_), _))) => {}
                 Ok(None) => break,
                 Err(error) => {
                     warn!("the spawner speaks nonsense: {error}");
@@ -127,12 +119,37 @@ impl Process {
                 }
             }
         }
-        if result.is_err() && self.ends.is_none() {
-            self.restart_spawner();
+        if result.is_err() {
+            self.lose_spawner();
+        }
+        if let Err(error) = self.renew_spawner() {
+            error!("cannot hear a process that starts scripts: {error}");
+            // The parent starts all of us again, later and later.
+            self.ends.get_or_insert(70);
         }
     }
 
-    fn track_ended(&mut self, run: RunId, end: JobEnd) {
+    fn lose_spawner(&mut self) {
+        self.scripts.post = None;
+        if self.ends.is_some() {
+            return;
+        }
+        self.scripts.spawners.lost(clock::now());
+        for run in std::mem::take(&mut self.scripts.tracking) {
+            self.track_ended(run, JobEnd::Signalled(nix::libc::SIGKILL));
+        }
+    }
+
+    /// Starts another spawner when it is time, or wakes us when it will be.
+    fn renew_spawner(&mut self) -> io::Result<()> {
+        let scripts = &mut self.scripts;
+        if let Some(channel) = scripts.spawners.next(clock::now()) {
+            self.poller.watch(scripts.post.insert(Post::new(channel)), token::SCRIPTS)?;
+        }
+        scripts.alarm.set(scripts.spawners.deadline())
+    }
+
+    pub(super) fn track_ended(&mut self, run: RunId, end: JobEnd) {
         self.scripts.tracking.remove(&run);
         let end = match end {
             JobEnd::Exited(status) => ScriptEnd::Exited(status),
@@ -140,26 +157,6 @@ impl Process {
             JobEnd::NotStarted(errno) => ScriptEnd::NotStarted(errno),
         };
         self.node.handle(Input::ScriptEnded(run, end), clock::now(), &mut self.actions);
-    }
-
-    fn restart_spawner(&mut self) {
-        warn!("the process that starts scripts has died; starting another");
-        let restarted = self.scripts.restart().and_then(|lost| {
-            self.poller.watch(&self.scripts, token::SCRIPTS)?;
-            Ok(lost)
-        });
-        match restarted {
-            Ok(lost) => {
-                for run in lost {
-                    self.track_ended(run, JobEnd::Signalled(nix::libc::SIGKILL));
-                }
-            }
-            Err(error) => {
-                error!("cannot start a process that starts scripts: {error}");
-                // The parent starts all of us again, later and later.
-                self.ends = Some(70);
-            }
-        }
     }
 
     /// The spawner is our only child; its death shows on its channel.
