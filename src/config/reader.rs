@@ -11,6 +11,9 @@ use super::value;
 use crate::addr::{Family, IfName};
 use crate::diag::{Code, Diagnostic, Diagnostics, FileId, Span};
 
+/// For who has written a name that no interface can have.
+pub const HOW_INTERFACES_ARE_NAMED: &str = "a name has 1 to 15 characters, without blanks, '/' and ':'";
+
 /// A value with the place it was written at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
@@ -438,6 +441,7 @@ impl<'a> Reader<'a> {
                 format!("{} is used", super::keywords::Fixed { value, places })
             }
             (Some(number), _) => format!("{number} is used"),
+            (None, _) if entry.kind == Kind::Option => "it is ignored".to_owned(),
             (None, _) => "this line is ignored".to_owned(),
         };
         self.error(Code::BAD_NUMBER, word.span, complaint)
@@ -475,7 +479,7 @@ impl<'a> Reader<'a> {
                     word.span,
                     format!("{}: '{}' cannot be the name of an interface", entry.name, word.text),
                 )
-                .help("a name has 1 to 15 characters, without blanks, '/' and ':'");
+                .help(HOW_INTERFACES_ARE_NAMED);
                 None
             }
         }
@@ -497,7 +501,8 @@ impl<'a> Reader<'a> {
         address
     }
 
-    fn multicast(&mut self, entry: &'static Entry, word: &Word, family: Option<Family>) -> Option<IpAddr> {
+    /// A multicast address, of this family where one is given.
+    pub fn multicast(&mut self, entry: &'static Entry, word: &Word, family: Option<Family>) -> Option<IpAddr> {
         let address = self.plain_address(entry, word)?;
         if address.is_multicast() && family.is_none_or(|family| family == Family::of(address)) {
             return Some(address);

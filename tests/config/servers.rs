@@ -8,6 +8,7 @@ use keepalived_rs::addr::Family;
 use keepalived_rs::config::Loaded;
 use keepalived_rs::config::machine::FakeMachine;
 use keepalived_rs::diag::Code;
+use keepalived_rs::diag::render::{self, Style};
 use keepalived_rs::model::checker::{Checker, Http, Misc, Probe, Schedule};
 use keepalived_rs::model::lvs::{
     Forwarding, Granularity, GroupEntry, Identity, Protocol, RealServer, Tunnel, VirtualServer,
@@ -850,7 +851,62 @@ fn the_sync_daemon_follows_an_instance_and_takes_its_number() {
     assert_eq!(daemon("lvs_sync_daemon eth0 W", &[Code::SYNC_DAEMON], 0), None);
     assert_eq!(daemon("lvs_sync_daemon eth0 V id 300", &[Code::BAD_NUMBER], 5), Some((Some(0), 51)));
     assert_eq!(daemon("lvs_sync_daemon eth0\nlvs_sync_daemon eth1 V", &[Code::REPEATED], 5), Some((None, 0)));
-    assert_eq!(daemon("lvs_sync_daemon eth0 group 10.0.0.1", &[Code::BAD_ADDRESS], 5), Some((None, 0)));
+    // Both are told, and the first counts.
+    assert_eq!(daemon("lvs_sync_daemon eth0 inst V inst W", &[Code::REPEATED], 5), Some((Some(0), 51)));
+    assert_eq!(daemon("lvs_sync_daemon eth0 V inst V id 3", &[Code::REPEATED], 5), Some((Some(0), 3)));
+    assert_eq!(daemon("lvs_sync_daemon eth0 inst", &[Code::MISSING_ARGUMENT], 2), Some((None, 0)));
+}
+
+/// What keepalived 2.2.7 says of each with `-t` is the last number.
+#[test]
+fn the_values_of_the_sync_daemon_are_judged_as_keepalived_judges_them() {
+    let daemon = |words: &str, codes: &[Code], status| {
+        let loaded = read(&format!("global_defs {{\nlvs_sync_daemon {words}\n}}"));
+        says(&loaded, codes, status);
+        loaded.config.lvs.sync_daemon.clone()
+    };
+    let group = |word: &str, codes: &[Code], status| {
+        let daemon = daemon(&format!("eth0 group {word}"), codes, status).expect("a daemon");
+        daemon.group.map(|group| group.to_string())
+    };
+    assert_eq!(group("224.0.0.99", &[], 0).as_deref(), Some("224.0.0.99"));
+    assert_eq!(group("ff02::99", &[], 0).as_deref(), Some("ff02::99"));
+    // What follows the address is cut off.
+    for cut in ["224.0.0.99/24", "224.0.0.99/", "224.0.0.99-120"] {
+        assert_eq!(group(cut, &[], 0).as_deref(), Some("224.0.0.99"), "{cut}");
+    }
+    for wrong in ["nonsense", "10.0.0.1", "10.0.0.1/24", "fe80::1", "ff02::1%eth0", "224.0.0", "all.example.com"] {
+        assert_eq!(group(wrong, &[Code::BAD_ADDRESS], 5), None, "{wrong}");
+    }
+    for wrong in ["id 256", "id x", "id 1x", "maxlen 0", "maxlen 65508", "port 0", "port http", "ttl 0", "ttl 256"] {
+        let daemon = daemon(&format!("eth0 {wrong}"), &[Code::BAD_NUMBER], 5).expect("a daemon");
+        assert_eq!((daemon.id, daemon.max_len, daemon.port, daemon.ttl), (0, None, None, None), "{wrong}");
+    }
+    for lacking in ["id", "maxlen", "port", "ttl", "group"] {
+        assert!(daemon(&format!("eth0 {lacking}"), &[Code::MISSING_ARGUMENT], 5).is_some());
+    }
+    assert!(daemon("eth0 id 1 frobnicate", &[Code::UNKNOWN_OPTION], 5).is_some());
+    assert!(daemon("averyveryverylon", &[Code::BAD_INTERFACE_NAME], 5).is_none());
+    // These no interface can have, which keepalived finds out when it starts the daemon.
+    for name in ["a/b", "a:b", "\"\""] {
+        assert!(daemon(name, &[Code::BAD_INTERFACE_NAME], 0).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_value_of_the_sync_daemon_is_shown_where_it_stands_with_what_to_write() {
+    let loaded = read("global_defs {\n  lvs_sync_daemon eth0 port http group 10.0.0.1 gruop ff02::1\n}");
+    let text = render::all(&loaded.diagnostics, &loaded.sources, Style::default());
+    for lines in [
+        "  lvs_sync_daemon eth0 port http group 10.0.0.1 gruop ff02::1\n  |                             ^^^^\n",
+        "port 'http' is no whole number",
+        "write a number from 1 to 65535; until then it is ignored",
+        "group: 10.0.0.1 is not a multicast address",
+        "IPv4 multicast is 224.0.0.0 to 239.255.255.255",
+        "did you mean group?",
+    ] {
+        assert!(text.contains(lines), "{lines}\n{text}");
+    }
 }
 
 #[test]

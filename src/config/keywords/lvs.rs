@@ -7,12 +7,12 @@ use super::checkers::{
 };
 use super::vrrp::notify;
 use super::{Block, Entry, Value, block, flag, number, option, option_value, script, seconds, switch, value};
-use crate::addr::Family;
+use crate::addr::{Family, IfName, IfNameError};
 use crate::config::draft::{
     CheckerDraft, GlobalDraft, GroupLine, RealServerDraft, ServerGroupDraft, ServiceKey, SslDraft, SyncDaemonDraft,
     VirtualServerDraft,
 };
-use crate::config::reader::{Given, Reader, Spanned};
+use crate::config::reader::{Given, HOW_INTERFACES_ARE_NAMED, Reader, Spanned, usage};
 use crate::config::tree::Word;
 use crate::config::value as values;
 use crate::diag::{Code, Span};
@@ -661,62 +661,79 @@ pub fn sync_daemon(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Rea
         return;
     }
     let Some((first, rest)) = given.line.args.split_first() else { return };
-    let Some(interface) = reader.interface(given.entry, first) else { return };
+    let Some(interface) = sync_daemon_interface(first, given.entry, reader) else { return };
     let mut daemon = SyncDaemonDraft::new(Spanned::new(interface, first.span));
     let mut words = rest.iter().enumerate();
     while let Some((at, word)) = words.next() {
-        let known = matches!(word.text.as_str(), "inst" | "id" | "maxlen" | "port" | "ttl" | "group");
-        match (known, words.clone().next()) {
-            (true, Some((_, value))) => {
-                sync_daemon_option(&mut daemon, word, value, given, reader);
+        let option = given.entry.options.iter().find(|option| option.name == word.text);
+        match (option, words.clone().next()) {
+            (Some(option), Some((_, value))) => {
+                sync_daemon_option(&mut daemon, option, value, reader);
                 words.next();
             }
-            (true, None) if word.text == "inst" => {
+            (Some(option), None) if option.name == "inst" => {
                 reader.diagnostics.missing_argument(word.span, "inst needs the name of an instance");
             }
-            (true, None) => {
-                reader.error(Code::MISSING_ARGUMENT, word.span, format!("{} needs a value", word.text));
+            (Some(option), None) => {
+                let message = format!("{} needs a value", option.name);
+                reader.error(Code::MISSING_ARGUMENT, word.span, message).help(usage(option));
             }
-            (false, _) if at == 0 => daemon.instance = Some(Spanned::new(word.text.to_string(), word.span)),
+            (None, _) if at == 0 => daemon.instance = Some(Spanned::new(word.text.to_string(), word.span)),
             // The old form: interface, instance, id.
-            (false, _) if at == 1 && word.text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (None, _) if at == 1 && word.text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 daemon.id = reader.number(given.entry, word, 0, 255).and_then(|id| u8::try_from(id).ok());
                 let message = "a number without a word before it is an old way to say id";
                 reader.diagnostics.warning(Code::DEPRECATED, word.span, message).help("write id before it");
             }
-            (false, _) => {
+            (None, _) => {
                 let message = format!("lvs_sync_daemon does not know '{}'", word.text);
-                reader.error(Code::UNKNOWN_OPTION, word.span, message);
+                let similar =
+                    reader.diagnostics.suggest(&word.text, given.entry.options.iter().map(|known| known.name));
+                let help = similar.map_or_else(|| usage(given.entry), |name| format!("did you mean {name}?"));
+                reader.error(Code::UNKNOWN_OPTION, word.span, message).help(help);
             }
         }
     }
     global.sync_daemon = Some(daemon);
 }
 
-fn sync_daemon_option(
-    daemon: &mut SyncDaemonDraft,
-    option: &Word,
-    value: &Word,
-    given: &Given<'_>,
-    reader: &mut Reader<'_>,
-) {
-    let mut number =
-        |min, max| reader.number(given.entry, value, min, max).and_then(|number| u16::try_from(number).ok());
-    let byte = |number: Option<u16>| number.and_then(|number| u8::try_from(number).ok());
-    match option.text.as_str() {
-        "inst" => {
-            daemon.instance.get_or_insert(Spanned::new(value.text.to_string(), value.span));
+/// keepalived: only a name that is too long is an error; of another that no interface can have nothing comes.
+fn sync_daemon_interface(word: &Word, entry: &Entry, reader: &mut Reader<'_>) -> Option<IfName> {
+    match word.text.parse::<IfName>() {
+        Ok(name) => Some(name),
+        Err(IfNameError::TooLong) => reader.interface(entry, word),
+        Err(_) => {
+            let message = format!("lvs_sync_daemon: '{}' cannot be the name of an interface", word.text);
+            reader.diagnostics.own_error(Code::BAD_INTERFACE_NAME, word.span, message).help(HOW_INTERFACES_ARE_NAMED);
+            None
         }
-        "id" => daemon.id = byte(number(0, 255)),
-        "maxlen" => daemon.max_len = number(1, 65_507),
-        "port" => daemon.port = number(1, 65_535),
-        "ttl" => daemon.ttl = byte(number(1, 255)),
-        _ => match values::address(&value.text).filter(IpAddr::is_multicast) {
-            Some(group) => daemon.group = Some(group),
-            None => {
-                reader.error(Code::BAD_ADDRESS, value.span, format!("'{}' is no multicast address", value.text));
-            }
-        },
+    }
+}
+
+fn sync_daemon_option(daemon: &mut SyncDaemonDraft, option: &'static Entry, value: &Word, reader: &mut Reader<'_>) {
+    let number = match option.value {
+        Value::Number(min, max) => reader.number(option, value, min, max).and_then(|number| u16::try_from(number).ok()),
+        _ => None,
+    };
+    let byte = number.and_then(|number| u8::try_from(number).ok());
+    match option.name {
+        "inst" => sync_daemon_instance(daemon, value, reader),
+        "id" => daemon.id = byte,
+        "maxlen" => daemon.max_len = number,
+        "port" => daemon.port = number,
+        "ttl" => daemon.ttl = byte,
+        _ => daemon.group = reader.multicast(option, value, None),
+    }
+}
+
+fn sync_daemon_instance(daemon: &mut SyncDaemonDraft, name: &Word, reader: &mut Reader<'_>) {
+    match &daemon.instance {
+        Some(first) => {
+            let message = format!("lvs_sync_daemon follows {}; one instance is all it can follow", first.value);
+            let first = first.span;
+            reader.diagnostics.warning(Code::REPEATED, name.span, message).label(first, "first named here");
+        }
+        None => daemon.instance = Some(Spanned::new(name.text.to_string(), name.span)),
     }
 }
 
