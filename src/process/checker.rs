@@ -34,7 +34,7 @@ use crate::sys::heartbeat::Heartbeat;
 use crate::sys::ipvs::{self, Ipvs, IpvsEvents};
 use crate::sys::netlink::{self, Kernel, KernelEvents};
 use crate::sys::signals::{Signal, Signals};
-use crate::sys::{clock, daemon, memory, schedule};
+use crate::sys::{clock, daemon, log, memory, schedule};
 use crate::time::{Duration, Instant};
 use crate::wire::ipvs::Daemon;
 
@@ -409,6 +409,7 @@ impl Process {
     async fn leave(mut self, status: u8) {
         self.probes.cancel_all();
         self.notices.end_readers(&mut self.scripts);
+        log::last();
         if status == 0 {
             self.node.handle(Input::Shutdown, clock::now(), &mut self.actions);
             self.perform_all();

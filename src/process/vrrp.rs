@@ -33,7 +33,7 @@ use crate::sys::netlink::{Event, Kernel, KernelEvents, Order};
 use crate::sys::poller::Poller;
 use crate::sys::raw_socket::Sockets;
 use crate::sys::signals::{Signal, Signals};
-use crate::sys::{clock, schedule};
+use crate::sys::{clock, log, schedule};
 use crate::time::{Duration, Instant};
 use crate::vrrp::io::{Action, Failure, Input, Link as KernelLink, SendAdvert, Wake};
 use crate::vrrp::{Node, report};
@@ -565,6 +565,7 @@ impl Process {
     /// The end: MASTERs give up, addresses are gone, STOP scripts have had their second.
     fn leave(&mut self) -> io::Result<()> {
         let asked = clock::now();
+        log::last();
         self.notices.end_readers(&mut self.scripts);
         self.node.handle(Input::Shutdown, asked, &mut self.actions);
         if self.options.keep_vrrp {

@@ -2,7 +2,7 @@
 //!
 //! `tracing` events come in through [`Collector`]; the thread writes them to `/dev/log`, the console and a file. When the
 //! queue is full the newest debug line goes first; role changes ([`ROLE`]) stay longest. What is lost is counted, and
-//! one line says how many.
+//! one line says how many. At the end, when no loop is held up any more, whoever logs waits for room a little ([`last`]).
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -31,6 +31,8 @@ const KEPT: usize = 64;
 const ROLE_QUEUE: usize = 4 * QUEUE;
 /// Lines that are written together where so many wait: some KiB in one system call.
 const TOGETHER: usize = 64;
+/// How long those who log wait for room at the end, in all.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where lines go.
 #[derive(Clone, Debug)]
@@ -70,12 +72,20 @@ struct Queue {
     /// How many of them have each rank: a full queue is not searched for what is not in it.
     ranks: [usize; 3],
     lost: u64,
+    /// So long in all may those who log wait for room.
+    patience: Duration,
     /// The thread has taken lines and not finished writing them.
     writing: bool,
     has_thread: bool,
 }
 
 impl Queue {
+    /// Whether a line of this rank is worth waiting for room, which there is none for.
+    fn waits(&self, rank: Rank) -> bool {
+        // Details are lost first, and make room for others; role changes have more of it.
+        rank == Rank::Ordinary && self.lines.len() >= QUEUE && self.ranks[Rank::Detail as usize] == 0
+    }
+
     fn push(&mut self, line: Line) {
         if self.lines.len() >= QUEUE && !self.make_room(line.rank) {
             self.lost += 1;
@@ -110,6 +120,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Signalled when lines wait.
     filled: Condvar,
+    /// Signalled when lines were taken.
+    emptied: Condvar,
     /// Signalled when everything is written.
     drained: Condvar,
     settings: Mutex<Settings>,
@@ -128,14 +140,7 @@ pub fn init(settings: Settings) {
         1 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let shared = LOG.get_or_init(|| {
-        Arc::new(Shared {
-            queue: Mutex::default(),
-            filled: Condvar::new(),
-            drained: Condvar::new(),
-            settings: Mutex::new(settings),
-        })
-    });
+    let shared = LOG.get_or_init(|| Arc::new(Shared::new(settings)));
     let collector = Collector { shared: Arc::clone(shared), level };
     // A second call changes nothing: the first one's settings stand.
     let _ = tracing::subscriber::set_global_default(collector);
@@ -173,6 +178,34 @@ pub fn flush(limit: Duration) {
     let _ = shared.drained.wait_timeout_while(queue, limit, waits);
 }
 
+/// From now on nothing is held up by those who log: where the queue is full they wait for room, for a second in all. So
+/// what is said at a stop is lost only where nobody reads it.
+pub fn last() {
+    if let Some(shared) = LOG.get() {
+        lock(&shared.queue).patience = LAST_PATIENCE;
+    }
+}
+
+impl Shared {
+    fn new(settings: Settings) -> Self {
+        let [filled, emptied, drained] = [(); 3].map(|()| Condvar::new());
+        Self { queue: Mutex::default(), filled, emptied, drained, settings: Mutex::new(settings) }
+    }
+
+    /// The queue, with room for a line of this rank, if there is patience for that.
+    fn queue_for(&self, rank: Rank) -> MutexGuard<'_, Queue> {
+        let queue = lock(&self.queue);
+        if queue.patience.is_zero() || !queue.has_thread || !queue.waits(rank) {
+            return queue;
+        }
+        let (begun, patience) = (Instant::now(), queue.patience);
+        let waited = self.emptied.wait_timeout_while(queue, patience, |queue| queue.waits(rank));
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.patience = queue.patience.saturating_sub(begun.elapsed());
+        queue
+    }
+}
+
 fn write_for_ever(shared: &Shared) {
     let mut outputs = Outputs::default();
     let mut lines = Vec::new();
@@ -186,6 +219,9 @@ fn write_for_ever(shared: &Shared) {
         }
         queue.writing = true;
         lines.extend(queue.take(TOGETHER));
+        if !queue.patience.is_zero() {
+            shared.emptied.notify_all();
+        }
         // What was lost is told once there is room again.
         let lost = if queue.lines.is_empty() { std::mem::take(&mut queue.lost) } else { 0 };
         drop(queue);
@@ -229,7 +265,7 @@ impl Subscriber for Collector {
             _ => (Rank::Detail, 6),
         };
         let line = Line { rank, severity, at: SystemTime::now(), text: text.0 };
-        let mut queue = lock(&self.shared.queue);
+        let mut queue = self.shared.queue_for(rank);
         // The thread only sleeps when there is no line.
         let may_sleep = queue.lines.is_empty();
         queue.push(line);
@@ -439,6 +475,45 @@ mod tests {
         let mut queue = full_of(Rank::Role);
         queue.push(line(Rank::Role, "(VI_1) Entering BACKUP STATE"));
         assert_eq!((queue.lost, queue.lines.len()), (0, QUEUE + 1));
+    }
+
+    fn with_patience(patience: Duration) -> Shared {
+        let settings =
+            Settings { ident: String::new(), facility: None, console: false, file: None, flush_file: false, detail: 0 };
+        let shared = Shared::new(settings);
+        *lock(&shared.queue) = Queue { patience, has_thread: true, ..Queue::default() };
+        shared
+    }
+
+    #[test]
+    fn at_the_end_no_line_is_lost_where_somebody_reads() {
+        let shared = with_patience(Duration::from_secs(60));
+        let read = std::thread::scope(|scope| {
+            scope
+                .spawn(|| (0..3 * QUEUE).for_each(|_| shared.queue_for(Rank::Ordinary).push(line(Rank::Ordinary, ""))));
+            let mut read = 0;
+            while read < 3 * QUEUE {
+                read += lock(&shared.queue).take(TOGETHER).count();
+                shared.emptied.notify_all();
+            }
+            read
+        });
+        assert_eq!((read, lock(&shared.queue).lost), (3 * QUEUE, 0));
+    }
+
+    #[test]
+    fn at_the_end_nobody_is_waited_for_twice() {
+        let shared = with_patience(Duration::from_millis(10));
+        (0..QUEUE + 100).for_each(|_| shared.queue_for(Rank::Ordinary).push(line(Rank::Ordinary, "")));
+        let queue = lock(&shared.queue);
+        assert_eq!((queue.lost, queue.lines.len(), queue.patience), (100, QUEUE, Duration::ZERO));
+    }
+
+    #[test]
+    fn details_and_role_changes_do_not_wait_and_others_take_the_place_of_details() {
+        assert!([Rank::Detail, Rank::Role].iter().all(|rank| !full_of(Rank::Ordinary).waits(*rank)));
+        assert!(full_of(Rank::Ordinary).waits(Rank::Ordinary));
+        assert!(!full_of(Rank::Detail).waits(Rank::Ordinary));
     }
 
     #[test]

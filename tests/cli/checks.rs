@@ -184,3 +184,20 @@ fn thousands_of_https_checks_leave_nothing_behind() {
         assert_eq!(daemon.count("Respawning"), 0);
     });
 }
+
+/// More lines than wait for the log at once: most of them used to be lost.
+#[test]
+fn what_is_said_at_a_stop_of_thousands_of_servers_is_all_there() {
+    scratch(|| {
+        let dir = Dir::new();
+        let servers = 8_000;
+        let all = (0..servers)
+            .map(|n| format!(" real_server 10.{}.{}.{} 80 {{\n }}\n", 1 + n / 62_500, n / 250 % 250, n % 250 + 1));
+        let service = "virtual_server 10.0.0.2 80 {\n protocol TCP\n lb_algo rr\n lb_kind NAT\n";
+        dir.write("k.conf", &format!("{service}{}}}\n", all.collect::<String>()));
+        let mut daemon = Daemon::start(&dir, &["-C"]);
+        eventually("it is ready", || dir.ask("status").stdout.contains("10.0.0.2"));
+        assert!(daemon.stop().success());
+        assert_eq!(daemon.count("Shutting down service"), servers);
+    });
+}
