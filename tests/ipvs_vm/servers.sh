@@ -1,7 +1,9 @@
 # The whole daemon with $SERVICES virtual servers and $SERVERS real servers (few by default; 2277 and 37205 are the
 # largest that are known), each with a $CHECKER (TCP_CHECK, or none), beside Debian's keepalived: start, reload without
-# and with changes, stop; numbers for both. Who is not idle after $BUSY_LIMIT seconds is not waited for.
+# and with changes, stop; numbers for both. Who is not idle after $BUSY_LIMIT seconds is not waited for. Each is started
+# $STARTS times, in turns: whoever comes first in a machine that has run nothing yet pays for what is cold then.
 services=${SERVICES:-50} servers=${SERVERS:-1000} checker=${CHECKER:-TCP_CHECK} busy_limit=${BUSY_LIMIT:-600}
+starts=${STARTS:-2}
 
 # A listener that every address of 127/8 leads to: all checks succeed. They are spread so far that few come at all.
 config() { # WEIGHT: of every hundredth real server
@@ -61,11 +63,26 @@ busy() {
     done
 }
 anonymous() { cat $(printf '/proc/%s/status ' $(processes)) | awk '/^RssAnon/ { if ($2 > most) most = $2 } END { print most }'; }
-programmed() { [ "$(within ipvsadm -Ln -t "$last" 2>/dev/null | grep -c -- '-> 127')" = "$in_last" ]; }
+is_programmed() { [ "$(within ipvsadm -Ln -t "$last" 2>/dev/null | grep -c -- '-> 127')" = "$in_last" ]; }
 
-# life NAME PROGRAM: one daemon from its start to its stop, and its numbers.
-life() {
+# Until the machine has had nothing to do for a second: the kernel is still clearing away what was there before.
+rest() {
+    local before idle i
+    read -r _ _ _ _ before _ </proc/stat
+    for ((i = 0; i < 60; i++)); do
+        read -rt 1 -u "$never"
+        read -r _ _ _ _ idle _ </proc/stat
+        [ $((idle - before)) -lt $((95 * $(nproc))) ] || return 0
+        before=$idle
+    done
+}
+declare -A programmed=() left=() program=([ours]=$KEEPALIVED_RS [theirs]=/usr/sbin/keepalived)
+
+# begin NAME: starts a daemon and waits until the table is there. Its namespace is new: in one where servers were deleted
+# lately the kernel looks through all of them for each that comes.
+begin() {
     name=$1
+    rest
     ip netns add "$name"
     ip -n "$name" link set lo up
     ip netns exec "$name" python3 -c '
@@ -73,14 +90,33 @@ import socket
 server = socket.create_server(("", 8001), backlog=4096)
 while True:
     server.accept()[0].close()' &
-    local listener=$!
+    listener=$!
     until within bash -c 'exec 3<>/dev/tcp/127.0.0.1/8001' 2>/dev/null; do sleep .1; done
     cp /run/same.conf /run/servers.conf
     begun=$(now)
-    ip netns exec "$name" "$2" -n -l -C -f /run/servers.conf -p "/run/$name.pid" -c "/run/$name.checkers.pid" >"/run/$name.log" 2>&1 &
+    ip netns exec "$name" "${program[$name]}" -n -l -C -f /run/servers.conf -p "/run/$name.pid" -c "/run/$name.checkers.pid" >"/run/$name.log" 2>&1 &
     daemon=$!
-    until programmed; do kill -0 $daemon || return; sleep $glance; done
-    row "start until programmed, ms" $(($(now) - begun))
+    until is_programmed; do kill -0 $daemon || return; sleep $glance; done
+    local took=$(($(now) - begun))
+    programmed[$name]+=" $took"
+    row "start until programmed, ms" "$took"
+}
+# finish: stops the daemon, and clears away what it has left.
+finish() {
+    begun=$(now)
+    kill $daemon
+    wait $daemon
+    row "stop, ms" $(($(now) - begun))
+    row "servers that the log says are shut down" "$(grep -c 'Shutting down service' "/run/$name.log")"
+    left[$name]=$((${left[$name]:-0} + $(within ipvsadm -Sn | wc -l)))
+    kill $listener
+    wait $listener 2>/dev/null
+    ip netns del "$name"
+    row "entries left after all stops so far" "${left[$name]}"
+}
+# life NAME: one daemon from its start to its stop, and its numbers.
+life() {
+    begin "$1" || return
     row "start until idle, ms" "$(busy)"
     row "anonymous memory of the checker process, kB" "$(anonymous)"
     within ipvsadm -Sn | sort >"/run/$name.table"
@@ -96,25 +132,31 @@ while True:
     sleep 3
     row "anonymous memory after two reloads, kB" "$(anonymous)"
     edits=$(entries 7)
-    begun=$(now)
-    kill $daemon
-    wait $daemon
-    row "stop, ms" $(($(now) - begun))
-    left=$(within ipvsadm -Sn | wc -l)
-    kill $listener
-    wait $listener 2>/dev/null
-    ip netns del "$name"
-    row "entries left after it" "$left"
+    finish
 }
+# middle NUMBER...
+middle() { printf '%s\n' "$@" | sort -n | awk '{ all[NR] = $1 } END { print int((all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2) }'; }
 # A number as soon as it is there: with many servers the next may take long.
 row() { printf '    %-8s %-44s %8s\n' "$name" "$@"; }
 
-life ours "$KEEPALIVED_RS"
+echo "    $services services, $servers servers, CHECKER=$checker: ours and theirs (keepalived) in turns, $starts starts each, in a new"
+echo "    network namespace each time; with reloads in the first life. Programmed is when the last service has its servers,"
+echo "    which is looked for every $glance s."
+life ours
 check "the whole table of $services services and $servers servers is made" \
     [ "$(wc -l </run/ours.table)" = $((services + servers)) ]
 check "a reload without changes changes nothing" same /run/ours.table /run/ours.again
 check "a reload that changes one server of a hundred does" [ "$edits" = $changed ]
-check "nothing is left when it has stopped" [ "$left" = 0 ]
-left=
-life theirs /usr/sbin/keepalived
+life theirs
 check "keepalived's table is the same" same /run/ours.table /run/theirs.table
+for ((start = 1; start < starts; start++)); do
+    for name in ours theirs; do begin $name && finish; done
+done
+check "nothing is left when it has stopped" [ "${left[ours]}" = 0 ]
+for name in ours theirs; do
+    # shellcheck disable=SC2086
+    row "start until programmed, middle of$(printf ' %s' ${programmed[$name]}), ms" "$(middle ${programmed[$name]})"
+done
+# shellcheck disable=SC2086
+name=ratio row "of these middles" "$(awk -v ours="$(middle ${programmed[ours]})" -v theirs="$(middle ${programmed[theirs]})" \
+    'BEGIN { printf "%.2f", ours / theirs }')"
