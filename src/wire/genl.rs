@@ -132,8 +132,18 @@ pub fn append(buffer: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, messag
 /// written, and nothing is measured first.
 pub fn append_each(
     buffer: &mut Vec<u8>,
-    (kind, flags, sequence): (u16, u16, u32),
+    header: (u16, u16, u32),
     (command, version): (u8, u8),
+    inside: impl FnOnce(&mut Vec<u8>),
+) {
+    append_with(buffer, header, [command, version, 0, 0], inside);
+}
+
+/// As [`append_each`], of any protocol that has four bytes between the netlink header and the attributes.
+pub(crate) fn append_with(
+    buffer: &mut Vec<u8>,
+    (kind, flags, sequence): (u16, u16, u32),
+    own_header: [u8; HEADER_LEN],
     inside: impl FnOnce(&mut Vec<u8>),
 ) {
     let mut header = NetlinkHeader::default();
@@ -141,7 +151,7 @@ pub fn append_each(
     let start = buffer.len();
     let body = start + header.buffer_len();
     buffer.resize(body, 0);
-    buffer.extend_from_slice(&[command, version, 0, 0]);
+    buffer.extend_from_slice(&own_header);
     inside(buffer);
     header.length = u32::try_from(buffer.len() - start).unwrap_or(u32::MAX);
     header.emit(&mut buffer[start..body]);

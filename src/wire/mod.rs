@@ -6,4 +6,5 @@ pub mod genl;
 pub mod ipv4;
 pub mod ipvs;
 pub mod ndisc;
+pub mod nft;
 pub mod vrrp;
