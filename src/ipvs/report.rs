@@ -1,5 +1,7 @@
 //! What keeping the table finds worth a log line, as data. `notify::ipvs` makes sentences of it.
 
+use std::sync::Arc;
+
 use super::plan::Op;
 use crate::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts};
 
@@ -49,6 +51,13 @@ pub enum Event {
     Unread(String),
     /// The end, and so many services could not be removed.
     Left(usize),
+    /// nf_tables does not mark packets as it should: why. Said again only when the reason changes; it is tried again
+    /// and again.
+    Unmarked(String),
+    /// It does again.
+    Marked,
+    /// Somebody else changed our tables of nf_tables, which are called so; they are made anew.
+    MarkingChanged(Arc<str>),
 }
 
 /// How the kernel's service differs from what we made it.

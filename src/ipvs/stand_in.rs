@@ -1,10 +1,15 @@
 //! A stand-in for the kernel: a table in memory that answers as ip_vs does, and can be told to fail.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::marking::{Found, Map, Marking, map_name};
 use super::plan::{Op, apply};
 use super::report::Request;
 use super::table::{Entry, Table};
 use crate::addr::Family;
 use crate::wire::ipvs::{Daemon, DaemonState, Dest, DestKey, Forward, ServiceKey, Timeouts};
+use crate::wire::nft;
 
 /// Schedulers that Linux has.
 const SCHEDULERS: [&str; 14] =
@@ -25,12 +30,31 @@ pub struct StandIn {
     pub absent: Option<i32>,
     /// Every request fails with this errno.
     pub refuses: Option<i32>,
+    /// What is asked of nf_tables fails with this errno.
+    pub refuses_marks: Option<i32>,
+    /// Tables of nf_tables with their maps.
+    pub nft: BTreeMap<(Family, Arc<str>), Tables>,
+    /// How often there was a mark without its service after a change.
+    pub blind_marks: u64,
 }
+
+/// The maps of a table by name.
+pub type Tables = BTreeMap<&'static str, Map>;
 
 impl Default for StandIn {
     fn default() -> Self {
         let timeouts = Timeouts { tcp_secs: 900, tcp_fin_secs: 120, udp_secs: 300 };
-        Self { table: Table::new(), daemons: Vec::new(), timeouts, requests: 0, absent: None, refuses: None }
+        Self {
+            table: Table::new(),
+            daemons: Vec::new(),
+            timeouts,
+            requests: 0,
+            absent: None,
+            refuses: None,
+            refuses_marks: None,
+            nft: BTreeMap::new(),
+            blind_marks: 0,
+        }
     }
 }
 
@@ -80,8 +104,75 @@ impl StandIn {
         let errno = self.refuses.unwrap_or_else(|| self.judge(op));
         if errno == 0 {
             apply(&mut self.table, op);
+            self.look_for_blind_marks();
         }
         errno
+    }
+
+    /// Carries a transaction of nf_tables out; gives errno, 0 for success.
+    pub fn transact(&mut self, requests: &[nft::Request]) -> i32 {
+        if let Some(errno) = self.refuses_marks {
+            return errno;
+        }
+        let before = self.nft.clone();
+        match requests.iter().try_for_each(|request| self.change_nft(request)) {
+            Ok(()) => {
+                self.look_for_blind_marks();
+                0
+            }
+            Err(errno) => {
+                self.nft = before;
+                errno
+            }
+        }
+    }
+
+    fn look_for_blind_marks(&mut self) {
+        let of_map = |(family, map): (Family, &Map)| map.values().map(move |mark| (family, *mark)).collect::<Vec<_>>();
+        let maps = self.nft.iter().flat_map(|((family, _), maps)| maps.values().map(move |map| (*family, map)));
+        let mut marks = maps.flat_map(of_map);
+        let is_blind = |(family, mark)| !self.table.contains_key(&ServiceKey::Mark { family, mark });
+        self.blind_marks += u64::from(marks.any(is_blind));
+    }
+
+    fn change_nft(&mut self, request: &nft::Request) -> Result<(), i32> {
+        let key = |table: &nft::Table| (table.family, Arc::clone(&table.name));
+        match request {
+            nft::Request::NewTable(table) => _ = self.nft.entry(key(table)).or_default(),
+            nft::Request::DelTable(table) => _ = self.nft.remove(&key(table)).ok_or(libc::ENOENT)?,
+            nft::Request::NewMap { table, name, .. } => {
+                self.nft.get_mut(&key(table)).ok_or(libc::ENOENT)?.entry(*name).or_default();
+            }
+            nft::Request::NewChain { table, .. } | nft::Request::NewRule { table, .. } => {
+                self.nft.get(&key(table)).ok_or(libc::ENOENT)?;
+            }
+            nft::Request::NewElements { table, map, elements } => {
+                let map = self.nft.get_mut(&key(table)).and_then(|maps| maps.get_mut(map)).ok_or(libc::ENOENT)?;
+                for (target, mark) in elements {
+                    if map.insert(*target, *mark).is_some() {
+                        return Err(libc::EEXIST);
+                    }
+                }
+            }
+            nft::Request::DelElements { table, map, targets } => {
+                let map = self.nft.get_mut(&key(table)).and_then(|maps| maps.get_mut(map)).ok_or(libc::ENOENT)?;
+                for target in targets {
+                    map.remove(target).ok_or(libc::ENOENT)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is of tables and maps.
+    pub fn marking(&self, marking: &Marking) -> Found {
+        let mut found = Found::default();
+        for (family, protocol) in marking.maps.keys() {
+            let maps = self.nft.get(&(*family, Arc::clone(&marking.table)));
+            let map = maps.and_then(|maps| maps.get(map_name(*protocol))).cloned();
+            found.maps.insert((*family, *protocol), map.unwrap_or_default());
+        }
+        found
     }
 
     fn judge(&self, op: &Op) -> i32 {

@@ -11,9 +11,11 @@ use crate::wire::ipvs::{DaemonState, DestKey, ServiceKey};
 /// The log line of an event.
 pub fn line(event: &Event) -> Line {
     let level = match event {
-        Event::Unavailable(_) | Event::Failed { .. } | Event::Left(_) | Event::Unread(_) => Level::Error,
-        Event::Unanswered(_) | Event::Changed(_) | Event::DaemonStopped(_) => Level::Warning,
-        Event::Available(_) | Event::Recovered(_) | Event::TakenOver(_) => Level::Info,
+        Event::Unavailable(_) | Event::Failed { .. } | Event::Left(_) | Event::Unread(_) | Event::Unmarked(_) => {
+            Level::Error
+        }
+        Event::Unanswered(_) | Event::Changed(_) | Event::DaemonStopped(_) | Event::MarkingChanged(_) => Level::Warning,
+        Event::Available(_) | Event::Recovered(_) | Event::TakenOver(_) | Event::Marked => Level::Info,
     };
     Line { level, detail_only: matches!(event, Event::Available(_)), text: sentence(event) }
 }
@@ -45,6 +47,17 @@ fn sentence(event: &Event) -> String {
         Event::Unread(why) => format!("Failed to get IPVS timeouts or sync daemons: {why}"),
         // ours: keepalived leaves them without a word.
         Event::Left(count) => format!("IPVS: {count} services could not be removed"),
+        // ours: keepalived says a number, once for each request.
+        Event::Unmarked(why) => {
+            format!(
+                "nftables: packets to groups are not marked, so they do not reach their servers: {why}; trying again"
+            )
+        }
+        Event::Marked => "nftables: packets to groups are marked".to_owned(),
+        // ours: keepalived does not look.
+        Event::MarkingChanged(table) => {
+            format!("nftables: table {table} was changed by somebody else; repairing it")
+        }
     }
 }
 
