@@ -10,12 +10,14 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use keepalived_rs::ipvs::keeper::Answer;
+use keepalived_rs::ipvs::marking::{Found, Marking};
 use keepalived_rs::ipvs::plan::Op;
 use keepalived_rs::ipvs::report::Request;
 use keepalived_rs::ipvs::table::Entry;
 use keepalived_rs::sys::clock;
 use keepalived_rs::sys::ipvs::{self, Backend, Ipvs, SharedStandIn};
 use keepalived_rs::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts};
+use keepalived_rs::wire::nft;
 
 use crate::lan::{DEBIAN, Kind, Lan, Router};
 
@@ -118,5 +120,12 @@ impl Backend for Recorder {
 
     fn timeouts(&mut self) -> io::Result<Timeouts> {
         self.table.timeouts()
+    }
+    fn transact(&mut self, requests: &[nft::Request]) -> io::Result<()> {
+        self.table.transact(requests)
+    }
+
+    fn marking(&mut self, marking: &Marking) -> io::Result<Found> {
+        self.table.marking(marking)
     }
 }

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod kernel;
+mod marks;
 mod scratch;
 mod sockets;

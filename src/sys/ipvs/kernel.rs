@@ -8,13 +8,13 @@ use std::io;
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
-use rtnetlink::packet_core::{
-    ErrorBuffer, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer,
-};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
 use rtnetlink::sys::protocols::NETLINK_GENERIC;
 
 use super::Backend;
+use super::exchange::{Exchange, Told, messages};
 use crate::ipvs::keeper::Answer;
+use crate::ipvs::marking::{Found, Marking};
 use crate::ipvs::plan::Op;
 use crate::ipvs::report::Request;
 use crate::ipvs::table::Entry;
@@ -25,6 +25,7 @@ use crate::wire::genl::{self, CONTROLLER, ControllerAttribute, GenlMessage};
 use crate::wire::ipvs::info::InfoAttribute;
 use crate::wire::ipvs::message::{self, IpvsAttribute};
 use crate::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts, daemon, dest, service};
+use crate::wire::nft;
 
 /// Requests in one send: some 25 KiB, below what a socket may send at once, and their answers fit its buffer.
 const WINDOW: usize = 128;
@@ -32,7 +33,6 @@ const WINDOW: usize = 128;
 const ANSWERS: usize = 1 << 20;
 /// The answer is there when the send is over, or it never comes.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-const HEADER_LEN: usize = 16;
 
 type Message = GenlMessage<IpvsAttribute>;
 
@@ -43,29 +43,37 @@ pub struct Kernel {
     /// This thread is in its namespace.
     entered: bool,
     connection: Option<Connection>,
+    /// To nf_tables; opened when it is needed.
+    nft: Option<Exchange>,
 }
 
 #[derive(Debug)]
 struct Connection {
-    socket: NetlinkSocket,
+    line: Exchange,
     family: u16,
-    bytes: Vec<u8>,
-}
-
-/// A message of the kernel.
-enum Told<'a> {
-    /// To a request that failed, or that asked for it: errno, 0 for success.
-    Answer(i32),
-    /// The end of a dump.
-    Done(i32),
-    /// Of a family.
-    Message(&'a [u8]),
 }
 
 impl Kernel {
     /// Of this namespace, or of the one that the process is in. Nothing is opened yet.
     pub const fn new(namespace: Option<String>) -> Self {
-        Self { namespace, entered: false, connection: None }
+        Self { namespace, entered: false, connection: None, nft: None }
+    }
+
+    /// Goes into the namespace, once.
+    fn enter(&mut self) -> io::Result<()> {
+        if let (Some(name), false) = (&self.namespace, self.entered) {
+            namespace::enter(name).map_err(io::Error::other)?;
+            self.entered = true;
+        }
+        Ok(())
+    }
+
+    fn nft(&mut self) -> io::Result<&mut Exchange> {
+        self.enter()?;
+        match &mut self.nft {
+            Some(line) => Ok(line),
+            nft => Ok(nft.insert(Exchange::to_nft()?)),
+        }
     }
 
     fn connection(&mut self) -> io::Result<&mut Connection> {
@@ -76,12 +84,9 @@ impl Kernel {
 impl Backend for Kernel {
     fn open(&mut self) -> io::Result<[u8; 3]> {
         self.connection = None;
-        if let (Some(name), false) = (&self.namespace, self.entered) {
-            namespace::enter(name).map_err(io::Error::other)?;
-            self.entered = true;
-        }
+        self.enter()?;
         let socket = NetlinkSocket::open(NETLINK_GENERIC, ANSWERS, &[], ANSWER_LIMIT)?;
-        let mut connection = Connection { socket, family: CONTROLLER, bytes: Vec::new() };
+        let mut connection = Connection { line: Exchange::new(socket), family: CONTROLLER };
         // The question loads the module where that has an alias for the family's name.
         connection.family = match connection.family_id() {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {
@@ -163,13 +168,21 @@ impl Backend for Kernel {
         })?;
         timeouts.ok_or_else(|| Errno::EBADMSG.into())
     }
+
+    fn transact(&mut self, requests: &[nft::Request]) -> io::Result<()> {
+        self.nft()?.transact(requests)
+    }
+
+    fn marking(&mut self, marking: &Marking) -> io::Result<Found> {
+        self.nft()?.marking(marking)
+    }
 }
 
 impl Connection {
     fn family_id(&mut self) -> io::Result<u16> {
         let mut id = None;
         let question = GenlMessage::<ControllerAttribute>::family(message::FAMILY);
-        self.exchange(
+        self.line.exchange(
             |bytes, number| genl::append(bytes, CONTROLLER, NLM_F_REQUEST | NLM_F_ACK, number, &question),
             |payload| {
                 id = id.or(GenlMessage::<ControllerAttribute>::parse(payload).ok().and_then(|told| told.family_id()));
@@ -181,7 +194,7 @@ impl Connection {
     fn version(&mut self) -> io::Result<[u8; 3]> {
         let mut version = None;
         let (family, question) = (self.family, Message::bare(message::Command::GetInfo));
-        self.exchange(
+        self.line.exchange(
             |bytes, number| genl::append(bytes, family, NLM_F_REQUEST | NLM_F_ACK, number, &question),
             |payload| {
                 version =
@@ -195,7 +208,7 @@ impl Connection {
     fn ask(&mut self, request: &Message, flags: u16, each: impl FnMut(&Message)) -> io::Result<()> {
         let family = self.family;
         let append = |bytes: &mut _, number| genl::append(bytes, family, NLM_F_REQUEST | flags, number, request);
-        self.exchange(append, readable(each))
+        self.line.exchange(append, readable(each))
     }
 
     /// As [`Self::ask`], about a service.
@@ -208,53 +221,26 @@ impl Connection {
     ) -> io::Result<()> {
         let (family, request) = (self.family, message::Request::service(command, key, None));
         let append = |bytes: &mut _, number| request.append(bytes, (family, NLM_F_REQUEST | flags, number));
-        self.exchange(append, readable(each))
-    }
-
-    /// Sends one request, which `append` makes with this sequence number, and reads up to its answer, or to the end of
-    /// the dump.
-    fn exchange(&mut self, append: impl FnOnce(&mut Vec<u8>, u32), mut each: impl FnMut(&[u8])) -> io::Result<()> {
-        let sequence = self.socket.next_sequence();
-        self.bytes.clear();
-        append(&mut self.bytes, sequence);
-        self.socket.send(&self.bytes)?;
-        let until = clock::now() + self.socket.answer_limit();
-        let mut end = None;
-        while end.is_none() {
-            let received = self.socket.receive(|datagram| {
-                messages(datagram, |number, told| match told {
-                    _ if number != sequence => {}
-                    Told::Answer(errno) | Told::Done(errno) => end = end.or(Some(errno)),
-                    Told::Message(payload) => each(payload),
-                });
-            })?;
-            if !received && !self.socket.wait(until)? {
-                return Err(Errno::ETIMEDOUT.into());
-            }
-        }
-        match end {
-            Some(0) | None => Ok(()),
-            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-        }
+        self.line.exchange(append, readable(each))
     }
 
     /// Sends requests together and appends their answers.
     fn send_window(&mut self, ops: &[Op], answers: &mut Vec<Answer>) -> io::Result<()> {
         let mut sequences = Vec::with_capacity(ops.len());
-        self.bytes.clear();
+        self.line.bytes.clear();
         for (place, op) in ops.iter().enumerate() {
             let flags = if place + 1 == ops.len() { NLM_F_REQUEST | NLM_F_ACK } else { NLM_F_REQUEST };
-            sequences.push(self.socket.next_sequence());
-            request_of(op).append(&mut self.bytes, (self.family, flags, sequences[place]));
+            sequences.push(self.line.socket.next_sequence());
+            request_of(op).append(&mut self.line.bytes, (self.family, flags, sequences[place]));
         }
         let start = answers.len();
         answers.resize(start + ops.len(), None);
         let Some(last) = answers.len().checked_sub(1) else { return Ok(()) };
-        self.socket.send(&self.bytes)?;
-        let until = clock::now() + self.socket.answer_limit();
+        self.line.socket.send(&self.line.bytes)?;
+        let until = clock::now() + self.line.socket.answer_limit();
         let mut lost = false;
         while answers[last].is_none() {
-            let received = self.socket.receive(|datagram| {
+            let received = self.line.socket.receive(|datagram| {
                 messages(datagram, |number, told| {
                     let place = sequences.iter().position(|sequence| *sequence == number);
                     if let (Told::Answer(errno), Some(place)) = (told, place) {
@@ -264,7 +250,7 @@ impl Connection {
             });
             match received {
                 Ok(true) => {}
-                Ok(false) if self.socket.wait(until)? => {}
+                Ok(false) if self.line.socket.wait(until)? => {}
                 Ok(false) => return Ok(()),
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => lost = true,
                 Err(error) => return Err(error),
@@ -298,27 +284,6 @@ fn request_of(op: &Op) -> message::Request<'_> {
     }
 }
 
-/// Every message of a datagram, with the number of the request that it answers.
-fn messages(mut datagram: &[u8], mut each: impl FnMut(u32, Told<'_>)) {
-    while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
-        let (number, payload) = (message.sequence_number(), message.payload());
-        match message.message_type() {
-            NLMSG_ERROR => {
-                let code = ErrorBuffer::new_checked(payload).ok().and_then(|error| error.code());
-                each(number, Told::Answer(code.map_or(0, |code| code.get().saturating_neg())));
-            }
-            NLMSG_DONE => {
-                let code = payload.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-                each(number, Told::Done(code.saturating_neg()));
-            }
-            kind if kind >= CONTROLLER => each(number, Told::Message(payload)),
-            _ => {}
-        }
-        let length = (message.length() as usize).next_multiple_of(4).max(HEADER_LEN);
-        datagram = datagram.get(length..).unwrap_or_default();
-    }
-}
-
 /// Loads the module with the program that the kernel would call; says what came of it, for people.
 fn load_module() -> String {
     let modprobe = std::fs::read_to_string("/proc/sys/kernel/modprobe").unwrap_or_default();
@@ -340,37 +305,4 @@ fn load_module() -> String {
 
 fn missing(tried: &str) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("this kernel has no ip_vs, and {tried}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn answers_and_the_end_of_a_dump_are_told_with_the_number_of_their_request() {
-        let ack = [36, 0, 0, 0, 2, 0, 0, 1, 7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
-        let exists = [36, 0, 0, 0, 2, 0, 0, 1, 8, 0, 0, 0, 9, 0, 0, 0, 0xef, 0xff, 0xff, 0xff];
-        let done = [20, 0, 0, 0, 3, 0, 2, 0, 9, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0];
-        let datagram = [&ack[..], &[0; 16], &exists[..], &[0; 16], &done[..]].concat();
-        let mut told = Vec::new();
-        messages(&datagram, |number, message| match message {
-            Told::Answer(errno) => told.push((number, "answer", errno)),
-            Told::Done(errno) => told.push((number, "done", errno)),
-            Told::Message(_) => told.push((number, "message", 0)),
-        });
-        assert_eq!(told, [(7, "answer", 0), (8, "answer", libc::EEXIST), (9, "done", 0)]);
-    }
-
-    proptest! {
-        #[test]
-        fn no_datagram_can_stop_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            messages(&bytes, |_, told| {
-                if let Told::Message(payload) = told {
-                    let _ = Message::parse(payload);
-                }
-            });
-        }
-    }
 }

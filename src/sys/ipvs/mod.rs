@@ -1,10 +1,14 @@
 //! The kernel's IPVS table: programmed, looked after and left clean on a thread of its own.
 //!
+//! So are the marks that nf_tables gives to packets for it.
+//!
 //! The loop of the checkers only says what is wanted; [`crate::ipvs::Keeper`] knows what that takes, and the thread
 //! asks the kernel for it, as many requests at a time as wait. What happens comes back as [`Event`]s.
 #![allow(unsafe_code)]
 
+mod exchange;
 mod kernel;
+mod nf_tables;
 mod stand_in;
 mod worker;
 
@@ -17,11 +21,13 @@ use tokio::io::unix::AsyncFd;
 
 use super::mailbox::{Mailbox, Sender, mailbox};
 use crate::ipvs::keeper::Answer;
+use crate::ipvs::marking::{Found, Marking};
 use crate::ipvs::plan::Op;
 use crate::ipvs::report::{self, Counters, Request};
 use crate::ipvs::table::{Entry, Table};
 use crate::model::lvs;
 use crate::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts};
+use crate::wire::nft;
 
 pub use kernel::Kernel;
 pub use stand_in::SharedStandIn;
@@ -54,12 +60,17 @@ pub trait Backend: Send + 'static {
     fn daemons(&mut self) -> io::Result<Vec<(DaemonState, Daemon)>>;
     /// The timeouts in force.
     fn timeouts(&mut self) -> io::Result<Timeouts>;
+    /// Changes nf_tables in one transaction, which is carried out whole or not at all.
+    fn transact(&mut self, requests: &[nft::Request]) -> io::Result<()>;
+    /// What nf_tables has of these tables and maps; what is not there is left out.
+    fn marking(&mut self, marking: &Marking) -> io::Result<Found>;
 }
 
 /// Something to do.
 #[derive(Debug)]
 enum Order {
     Want(ServiceKey, Option<Arc<Entry>>),
+    Marks(Option<Arc<Marking>>),
     Flush,
     Timeouts(lvs::Timeouts),
     Daemons(Option<Daemon>, Option<Daemon>),
@@ -114,6 +125,12 @@ impl Ipvs {
     /// takes the place of what was wanted before.
     pub fn want(&self, key: ServiceKey, entry: Option<Arc<Entry>>) {
         self.orders.send(Order::Want(key, entry));
+    }
+
+    /// From now on nf_tables is to hold this; none removes what is ours. What was ordered before is done first, and what
+    /// is ordered afterwards waits until this is done, or has failed for now.
+    pub fn mark(&self, marking: Option<Arc<Marking>>) {
+        self.orders.send(Order::Marks(marking));
     }
 
     /// Everything goes, ours or not; only what is wanted afterwards comes.

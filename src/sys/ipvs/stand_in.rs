@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Backend;
 use crate::ipvs::keeper::Answer;
+use crate::ipvs::marking::{Found, Marking};
 use crate::ipvs::plan::Op;
 use crate::ipvs::report::Request;
 use crate::ipvs::stand_in::StandIn;
 use crate::ipvs::table::Entry;
 use crate::wire::ipvs::{Daemon, DaemonState, ServiceKey, Timeouts};
+use crate::wire::nft;
 
 /// A stand-in for the kernel that the thread and others share.
 #[derive(Clone, Debug, Default)]
@@ -57,5 +59,15 @@ impl Backend for SharedStandIn {
 
     fn timeouts(&mut self) -> io::Result<Timeouts> {
         Ok(self.lock().timeouts)
+    }
+    fn transact(&mut self, requests: &[nft::Request]) -> io::Result<()> {
+        match self.lock().transact(requests) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    fn marking(&mut self, marking: &Marking) -> io::Result<Found> {
+        Ok(self.lock().marking(marking))
     }
 }

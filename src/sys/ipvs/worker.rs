@@ -10,9 +10,10 @@ use nix::sys::signal::SigSet;
 
 use super::{Backend, Event, Order};
 use crate::ipvs::keeper::{Next, pause};
+use crate::ipvs::marking::Step;
 use crate::ipvs::report::{Counters, Event as Report, Request};
-use crate::ipvs::settings::{Settings, Step};
-use crate::ipvs::{Keeper, Table};
+use crate::ipvs::settings::{self, Settings};
+use crate::ipvs::{Keeper, Marker, Table};
 use crate::sys::clock;
 use crate::sys::mailbox::{Mailbox, Sender};
 use crate::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub(super) struct Worker<B> {
     counters: Arc<Mutex<Counters>>,
     keeper: Keeper,
     settings: Settings,
+    marker: Marker,
     contact: Contact,
     /// Everything has yet to be removed.
     flush: bool,
@@ -71,6 +73,7 @@ impl<B: Backend> Worker<B> {
             counters,
             keeper: Keeper::default(),
             settings: Settings::default(),
+            marker: Marker::default(),
             contact: Contact::default(),
             flush: false,
             compare_at: clock::now() + COMPARE_EVERY,
@@ -85,7 +88,10 @@ impl<B: Backend> Worker<B> {
         // Signals are the loop's.
         let _ = SigSet::all().thread_block();
         loop {
-            while let Some(order) = self.ordered.try_next() {
+            // What follows marks waits until they have been tried: it may take services away that they led to.
+            while !self.marker.is_fresh()
+                && let Some(order) = self.ordered.try_next()
+            {
                 self.take(order);
             }
             if self.ordered.is_closed() && self.ending.is_none() {
@@ -113,6 +119,7 @@ impl<B: Backend> Worker<B> {
     fn take(&mut self, order: Order) {
         match order {
             Order::Want(key, entry) => self.keeper.want(key, entry),
+            Order::Marks(marking) => self.marker.want(marking),
             Order::Flush => {
                 self.keeper.want_nothing();
                 self.flush = true;
@@ -125,6 +132,7 @@ impl<B: Backend> Worker<B> {
             Order::Finish => {
                 self.keeper.hurry();
                 self.settings.hurry();
+                self.marker.hurry();
                 self.contact.retry_at = None;
                 self.ending = Some(Ending { tries: LAST_TRIES, restores: false });
             }
@@ -133,7 +141,7 @@ impl<B: Backend> Worker<B> {
 
     fn has_work(&self, now: Instant) -> bool {
         let waits = self.find || self.flush || self.settings.next(now).is_some();
-        waits || self.keeper.has_work(now) || self.compares(now)
+        waits || self.keeper.has_work(now) || self.compares(now) || self.marker.has_work(now)
     }
 
     /// Only what has been programmed can be compared.
@@ -150,7 +158,7 @@ impl<B: Backend> Worker<B> {
             if std::mem::take(&mut self.find) {
                 self.out.send(Event::Found(Table::new()));
             }
-            return false;
+            return self.mark(now);
         }
         let done = if self.find {
             self.find_all()
@@ -161,9 +169,13 @@ impl<B: Backend> Worker<B> {
         } else if self.compares(now) {
             self.compare_at = now + COMPARE_EVERY;
             self.keeper.compare();
+            self.marker.compare();
             self.look_at_daemons()
-        } else {
+        } else if self.keeper.has_work(now) {
             self.change_table(now)
+        } else {
+            self.mark(now);
+            Ok(())
         };
         match done {
             // Somebody else's business may take its time; ours goes on.
@@ -188,11 +200,13 @@ impl<B: Backend> Worker<B> {
         done
     }
 
-    fn change_settings(&mut self, step: Step, now: Instant) -> io::Result<()> {
+    fn change_settings(&mut self, step: settings::Step, now: Instant) -> io::Result<()> {
         let read = match step {
-            Step::ReadTimeouts => self.backend.timeouts().map(|timeouts| self.settings.timeouts_are(timeouts)),
-            Step::ReadDaemons => self.look_at_daemons(),
-            Step::Ask(request) => {
+            settings::Step::ReadTimeouts => {
+                self.backend.timeouts().map(|timeouts| self.settings.timeouts_are(timeouts))
+            }
+            settings::Step::ReadDaemons => self.look_at_daemons(),
+            settings::Step::Ask(request) => {
                 let answer = self.backend.ask(&request)?;
                 self.settings.answered(&request, answer, now, &mut self.events);
                 Ok(())
@@ -246,6 +260,23 @@ impl<B: Backend> Worker<B> {
         Ok(())
     }
 
+    /// Does one thing about marks, if there is one to be done now: when every service is there that they lead to.
+    fn mark(&mut self, now: Instant) -> bool {
+        let Some(step) = self.marker.next(now) else { return false };
+        match step {
+            Step::Clear(request) => _ = self.backend.transact(&[request]),
+            Step::Change(requests) => {
+                let done = self.backend.transact(&requests).map_err(|error| words(&error));
+                self.marker.changed(done, clock::now(), &mut self.events);
+            }
+            Step::Look(marking) => {
+                let found = self.backend.marking(&marking).ok();
+                self.marker.found(found, &mut self.events);
+            }
+        }
+        true
+    }
+
     /// Looks for the kernel's IPVS, if it is time to.
     fn open(&mut self, now: Instant) -> bool {
         if self.contact.retry_at.is_some_and(|at| now < at) {
@@ -282,14 +313,16 @@ impl<B: Backend> Worker<B> {
     /// At the end, when nothing can be done now: whether nothing more will be.
     fn has_ended(&mut self) -> bool {
         let Some(ending) = &mut self.ending else { return true };
-        if self.contact.is_open && ending.tries > 0 {
-            if !self.keeper.is_settled() || self.settings.deadline().is_some() {
+        if ending.tries > 0 {
+            let table_waits = !self.keeper.is_settled() || self.settings.deadline().is_some();
+            if self.contact.is_open && table_waits || !self.marker.is_settled() {
                 ending.tries -= 1;
                 self.keeper.hurry();
                 self.settings.hurry();
+                self.marker.hurry();
                 return false;
             }
-            if !ending.restores {
+            if self.contact.is_open && !ending.restores {
                 *ending = Ending { tries: LAST_TRIES, restores: true };
                 self.settings.want_nothing();
                 return false;
@@ -306,10 +339,9 @@ impl<B: Backend> Worker<B> {
     fn wait(&self) {
         let contact = self.contact.retry_at.filter(|_| !self.contact.is_open);
         let compare = Some(self.compare_at).filter(|_| self.contact.is_open);
-        let until = match contact {
-            Some(at) => Some(at),
-            None => [self.keeper.deadline(), self.settings.deadline(), compare].into_iter().flatten().min(),
-        };
+        let table = [self.keeper.deadline(), self.settings.deadline()].map(|at| at.filter(|_| contact.is_none()));
+        let [keeper, settings] = table;
+        let until = [contact, keeper, settings, compare, self.marker.deadline()].into_iter().flatten().min();
         let timeout = until.map_or(PollTimeout::NONE, |until| {
             let left = until.since(clock::now());
             PollTimeout::try_from(left.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::addr::Family;
+use crate::ipvs::marking::{Maps, Marking};
 use crate::ipvs::plan::{Op, apply};
 use crate::ipvs::table::Entry;
 use crate::model::lvs;
@@ -195,4 +197,80 @@ fn what_cannot_be_removed_at_the_end_is_tried_again_and_then_said() {
     }
     let request = Request::Table(Op::DelService(key(1)));
     assert_eq!(told, [Report::Failed { request, errno: libc::EPERM, more: 0 }, Report::Left(1)]);
+}
+
+fn marked(marks: &[(u8, u32)]) -> Option<Arc<Marking>> {
+    let mut maps = Maps::default();
+    for (host, mark) in marks {
+        let address = [192, 0, 2, *host].into();
+        maps.add(6, (address, address), 80, *mark);
+    }
+    Some(Arc::new(Marking { table: "t".into(), priority: -1, counters: false, maps: maps.finish() }))
+}
+
+const fn mark(mark: u32) -> ServiceKey {
+    ServiceKey::Mark { family: Family::V4, mark }
+}
+
+#[test]
+fn a_mark_has_its_service_from_the_start_to_the_end() {
+    let (kernel, ipvs, mut events) = start();
+    let wanted = || Some(entry("rr", 1).into());
+    ipvs.want(mark(1000), wanted());
+    ipvs.mark(marked(&[(1, 1000), (2, 1000)]));
+    settle(&ipvs, &mut events);
+    // An address goes to another group, whose service comes; then the first group goes.
+    ipvs.want(mark(1001), wanted());
+    ipvs.mark(marked(&[(1, 1000), (2, 1001)]));
+    ipvs.mark(marked(&[(2, 1001)]));
+    ipvs.want(mark(1000), None);
+    settle(&ipvs, &mut events);
+    assert_eq!(kernel.lock().table.keys().collect::<Vec<_>>(), [&mark(1001)]);
+    ipvs.mark(None);
+    ipvs.want(mark(1001), None);
+    ipvs.finish();
+    let kernel = kernel.lock();
+    assert!(kernel.nft.is_empty() && kernel.table.is_empty());
+    assert_eq!(kernel.blind_marks, 0);
+}
+
+#[test]
+fn marks_that_cannot_be_made_hold_nothing_up_and_are_tried_again_at_the_end() {
+    let (kernel, ipvs, mut events) = start();
+    kernel.lock().refuses_marks = Some(libc::EPERM);
+    ipvs.want(mark(1000), Some(entry("rr", 1).into()));
+    ipvs.mark(marked(&[(1, 1000)]));
+    ipvs.want(key(1), Some(entry("rr", 1).into()));
+    let why = Errno::from_raw(libc::EPERM).desc().to_owned();
+    assert_eq!(settle(&ipvs, &mut events), [Report::Available([1, 2, 1]), Report::Unmarked(why)]);
+    assert_eq!(kernel.lock().table.len(), 2);
+    kernel.lock().refuses_marks = None;
+    ipvs.finish();
+    assert_eq!(kernel.lock().nft.len(), 1);
+}
+
+#[test]
+fn a_comparison_on_demand_repairs_marks() {
+    let (kernel, ipvs, mut events) = start();
+    ipvs.want(mark(1000), Some(entry("rr", 1).into()));
+    ipvs.mark(marked(&[(1, 1000)]));
+    settle(&ipvs, &mut events);
+    kernel.lock().nft.clear();
+    ipvs.compare();
+    assert_eq!(settle(&ipvs, &mut events), [Report::MarkingChanged("t".into())]);
+    assert_eq!(kernel.lock().nft.len(), 1);
+    ipvs.finish();
+}
+
+#[test]
+fn without_ip_vs_marks_are_made_nevertheless() {
+    let (kernel, ipvs, mut events) = start();
+    kernel.lock().absent = Some(libc::ENOENT);
+    ipvs.want(mark(1000), Some(entry("rr", 1).into()));
+    ipvs.mark(marked(&[(1, 1000)]));
+    settle(&ipvs, &mut events);
+    assert_eq!(kernel.lock().nft.len(), 1);
+    ipvs.mark(None);
+    ipvs.finish();
+    assert!(kernel.lock().nft.is_empty());
 }
