@@ -3,12 +3,14 @@
 
 use std::collections::btree_map::{self as map, BTreeMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use crate::addr::Family;
+use crate::ipvs::marking::{FAMILIES, Maps, Marking};
 use crate::ipvs::table::{Entry, Table};
 use crate::model::lvs::{
-    Forwarding, Granularity, GroupEntry, Identity, Lvs, Persistence, Protocol, RealServer, Tunnel, TunnelChecksum,
-    VirtualServer,
+    Forwarding, Granularity, GroupEntry, Identity, Lvs, Nftables, Persistence, Protocol, RealServer, Tunnel,
+    TunnelChecksum, VirtualServer,
 };
 use crate::wire::ipvs::{Dest, DestKey, Forward, ONE_PACKET, PERSISTENT, Service, ServiceKey};
 
@@ -50,13 +52,35 @@ pub fn desired(config: &Lvs, health: &[Health]) -> Table {
     table
 }
 
+/// What nf_tables is to hold so that packets reach the services of groups that have a mark.
+pub fn marking(config: &Lvs) -> Option<Marking> {
+    let nftables = config.nftables.as_ref()?;
+    let mut maps = Maps::default();
+    for vs in &config.virtual_servers {
+        let Some(mark) = vs.mark else { continue };
+        for entry in &vs.group {
+            if let GroupEntry::Addresses { first, last, port } = *entry {
+                maps.add(number(vs.protocol), (first, last), port, mark);
+            }
+        }
+    }
+    let Nftables { table, priority, counters, .. } = nftables;
+    Some(Marking { table: Arc::clone(table), priority: *priority, counters: *counters, maps: maps.finish() })
+}
+
 /// The weight the kernel gets: 0 to 2,147,483,647.
 pub(crate) fn clamp(weight: i64) -> u32 {
     weight.clamp(0, MAX_WEIGHT) as u32
 }
 
-/// The services of a virtual server, those of a group in the order of its entries.
+/// The services of a virtual server, those of a group in the order of its entries. A group that has a mark is one
+/// service for each family of its addresses.
 pub fn services(vs: &VirtualServer) -> impl Iterator<Item = ServiceKey> + '_ {
+    let has = move |family: &Family| vs.group.iter().any(|entry| entry.family() == *family);
+    let marked = vs
+        .mark
+        .into_iter()
+        .flat_map(move |mark| FAMILIES.into_iter().filter(has).map(move |family| ServiceKey::Mark { family, mark }));
     let plain = match &vs.identity {
         Identity::Address { address, port, protocol } => {
             Some(ServiceKey::Address { protocol: number(*protocol), address: *address, port: *port })
@@ -64,7 +88,8 @@ pub fn services(vs: &VirtualServer) -> impl Iterator<Item = ServiceKey> + '_ {
         Identity::Mark { family, mark } => Some(ServiceKey::Mark { family: *family, mark: *mark }),
         Identity::Group { .. } => None,
     };
-    let group = vs.group.iter().flat_map(|entry| {
+    let entries = if vs.mark.is_some() { &[][..] } else { &vs.group[..] };
+    let group = entries.iter().flat_map(|entry| {
         let (addresses, port, mark) = match *entry {
             GroupEntry::Addresses { first, last, port } => (Some(range(first, last)), port, None),
             GroupEntry::Mark { family, mark } => (None, 0, Some(ServiceKey::Mark { family, mark })),
@@ -73,7 +98,7 @@ pub fn services(vs: &VirtualServer) -> impl Iterator<Item = ServiceKey> + '_ {
         let addresses = addresses.into_iter().flatten();
         addresses.map(move |address| ServiceKey::Address { protocol, address, port }).chain(mark)
     });
-    plain.into_iter().chain(group)
+    plain.into_iter().chain(marked).chain(group)
 }
 
 /// The addresses from `first` to `last`, at most [`GroupEntry::MOST`]; none where they are of different families or the wrong way round.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::check::report::Quorum;
+use crate::ipvs::marking::Marking;
 use crate::ipvs::table::{Entry, Table};
 use crate::model::lvs::{CheckerId, Lvs, RealServerId, VirtualServerId};
 use crate::model::{Checker, RealServer, ScriptCommand, VirtualServer};
@@ -135,6 +136,9 @@ pub enum Action {
     /// From now on the kernel's table is to have this of a service; none removes it. The hands plan and send what is
     /// missing, and try again what failed.
     Service(ServiceKey, Option<Arc<Entry>>),
+    /// From now on nf_tables is to hold this; none removes what is ours. Services that were said before have to be there
+    /// first, and those that are said after it change only then: a mark always has its service.
+    Marks(Option<Arc<Marking>>),
     /// Everything of the table goes, ours or not (`lvs_flush`, `lvs_flush_on_stop`).
     Flush,
     /// Ask a real server. `url` is the place of the url in HTTP_GET and SSL_GET, else 0.

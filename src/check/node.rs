@@ -13,6 +13,7 @@ use crate::check::io::{Action, Input, ProbeId, Verdict, Wake};
 use crate::check::real_server::RealServer;
 use crate::check::report::{Event, ServerEvent};
 use crate::check::virtual_server::{Effect, Place, VirtualServer};
+use crate::ipvs::marking::Marking;
 use crate::ipvs::table::{Entry, Table};
 use crate::model;
 use crate::model::checker::Probe;
@@ -60,6 +61,10 @@ pub struct Node {
     pub(crate) gone: Vec<ServiceKey>,
     /// The whole table goes first.
     flush: bool,
+    /// The configuration has just come into force.
+    pub(crate) is_new_config: bool,
+    /// What nf_tables is to hold, as last said.
+    marking: Option<Arc<Marking>>,
 }
 
 /// Where the process is in its life.
@@ -108,6 +113,8 @@ impl Node {
             touched: BTreeSet::new(),
             gone: Vec::new(),
             flush: false,
+            is_new_config: false,
+            marking: None,
         };
         node.index_config();
         node
@@ -156,7 +163,7 @@ impl Node {
 
     /// Puts what changed in the table before everything else that came of an input.
     fn say_changes(&mut self, mark: usize, out: &mut Vec<Action>) {
-        if self.touched.is_empty() && self.gone.is_empty() && !self.flush {
+        if self.touched.is_empty() && self.gone.is_empty() && !self.flush && !self.is_new_config {
             return;
         }
         let mut changes = Vec::new();
@@ -175,11 +182,24 @@ impl Node {
                 }
             }
         }
+        self.say_marks(&mut changes);
         for key in std::mem::take(&mut self.gone) {
             self.table.remove(&key);
             changes.push(Action::Service(key, None));
         }
         out.splice(mark..mark, changes);
+    }
+
+    /// Marks come after the services that they lead to, and before those go that they led to.
+    fn say_marks(&mut self, out: &mut Vec<Action>) {
+        if !std::mem::take(&mut self.is_new_config) {
+            return;
+        }
+        let marking = desired::marking(&self.config);
+        if self.marking.as_deref() != marking.as_ref() {
+            self.marking = marking.map(Arc::new);
+            out.push(Action::Marks(self.marking.clone()));
+        }
     }
 
     /// What a service is to have, with all who share it.
@@ -242,6 +262,7 @@ impl Node {
             return;
         }
         self.phase = Phase::Programming;
+        self.is_new_config = true;
         self.flush = self.config.flush && left.is_none();
         let config = Arc::clone(&self.config);
         self.files = self.next_files.take().unwrap_or_default();
@@ -281,6 +302,7 @@ impl Node {
         let how = self.config.flush_on_stop;
         self.flush = how == FlushOnStop::Everything;
         let table = std::mem::take(&mut self.table);
+        out.extend(self.marking.take().map(|_| Action::Marks(None)));
         if !self.flush {
             out.extend(table.into_keys().map(|key| Action::Service(key, None)));
         }

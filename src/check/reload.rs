@@ -34,6 +34,7 @@ impl Node {
                 self.touched.insert(i);
             }
         }
+        self.is_new_config = true;
         let kept = config.virtual_servers.iter().flat_map(|vs| services(vs)).collect::<BTreeSet<_>>();
         self.gone = self.table.keys().filter(|key| !kept.contains(key)).copied().collect();
         if self.phase == Phase::Running {

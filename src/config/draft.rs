@@ -16,7 +16,7 @@ use super::script_line::{ScriptLine, UserWords};
 use crate::addr::{Cidr, Family, IfName};
 use crate::diag::{Code, Diagnostics, Span};
 use crate::model::global::NetlinkBuffers;
-use crate::model::lvs::{FlushOnStop, InitFile, Timeouts};
+use crate::model::lvs::{FlushOnStop, InitFile, Nftables, Timeouts};
 use crate::model::vrrp::{AddressFlags, Debounce, InitialState, OldUnicastChecksum, Version};
 
 /// A whole configuration as written.
@@ -196,7 +196,7 @@ pub struct GlobalDraft {
 }
 
 /// What holds for all virtual servers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GlobalLvsDraft {
     /// `smtp_alert_checker`
     pub smtp_alert: Option<bool>,
@@ -212,6 +212,10 @@ pub struct GlobalLvsDraft {
     pub flush_on_stop: FlushOnStop,
     /// `lvs_timeouts`
     pub timeouts: Timeouts,
+    /// `nftables_ipvs` with what follows it; its counters are in `nftables_counters`.
+    pub nftables: Option<Nftables>,
+    /// `nftables_counters`
+    pub nftables_counters: bool,
 }
 
 /// `checker_*` about its place among processes.

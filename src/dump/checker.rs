@@ -71,10 +71,16 @@ fn ssl(text: &mut Text, ssl: &Ssl) {
 fn groups(text: &mut Text, lvs: &Lvs) {
     for vs in &lvs.virtual_servers {
         let Identity::Group { name, ordinal: 0 } = &vs.identity else { continue };
-        let families: Vec<Family> = vs.group.iter().map(family).collect();
+        let families: Vec<Family> = vs.group.iter().map(GroupEntry::family).collect();
         let [v4, v6] = [Family::V4, Family::V6].map(|family| if families.contains(&family) { "yes" } else { "no" });
         text.header_at(1, "Virtual server group");
         text.object(format_args!("Virtual Server Group = {name}, IPv4 = {v4}, IPv6 = {v6}"));
+        if vs.mark.is_some() {
+            // keepalived: 0 is none.
+            let [tcp, udp, sctp] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp]
+                .map(|protocol| lvs.marks.of(name, protocol).unwrap_or_default());
+            text.object(format_args!(" Fwmark TCP: {tcp} UDP: {udp} SCTP: {sctp}"));
+        }
         for entry in &vs.group {
             match entry {
                 GroupEntry::Addresses { first, last, port } if first == last => {
@@ -86,13 +92,6 @@ fn groups(text: &mut Text, lvs: &Lvs) {
                 GroupEntry::Mark { mark, .. } => text.field(format_args!("FWMARK = {mark}")),
             }
         }
-    }
-}
-
-fn family(entry: &GroupEntry) -> Family {
-    match entry {
-        GroupEntry::Addresses { first, .. } => Family::of(*first),
-        GroupEntry::Mark { family, .. } => *family,
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use super::data::{Text, command};
 use crate::model::Global;
 use crate::model::global::DEFAULT_UMASK;
+use crate::model::lvs::Nftables;
 
 /// The section alone, as the parent dumps it.
 pub fn global(global: &Global) -> String {
@@ -196,6 +197,19 @@ fn vrrp(text: &mut Text, given: Given<'_>) {
     }
     text.object(format_args!("VRRP default protocol version = {}", given.or("vrrp_version", 2)));
     text.maybe("nftables table", given.value("nftables"));
+    if let Some(words) = given.words("nftables_ipvs") {
+        let table = words.first().map_or(Nftables::TABLE, String::as_str);
+        text.object(format_args!("ipvs nftables table name = {table}"));
+        text.object(format_args!(
+            "ipvs nftables base chain priority = {}",
+            given.or("nftables_ipvs_priority", Nftables::PRIORITY)
+        ));
+        text.object(format_args!(
+            "ipvs nftables start fwmark = {}",
+            given.or("nftables_ipvs_start_fwmark", Nftables::FIRST_MARK)
+        ));
+    }
+    text.object(format_args!("nftables with{} counters", if given.on("nftables_counters") { "" } else { "out" }));
     text.object(format_args!("VRRP check unicast_src = {}", given.on("vrrp_check_unicast_src")));
     text.object(format_args!("VRRP skip check advert addresses = {}", given.on("vrrp_skip_check_adv_addr")));
     text.object(format_args!("VRRP strict mode = {}", given.on("vrrp_strict")));

@@ -63,6 +63,21 @@ pub enum Probe {
     Bfd(Arc<str>),
 }
 
+impl Probe {
+    /// The mark of its packets, if they have one.
+    pub fn mark(&self) -> Option<u32> {
+        let connection = match self {
+            Self::Tcp(connection) | Self::Ping(connection) => connection,
+            Self::Http(http) => &http.connection,
+            Self::Smtp(smtp) => &smtp.connection,
+            Self::Dns(dns) => &dns.connection,
+            Self::Udp(udp) => &udp.connection,
+            Self::Misc(_) | Self::File(_) | Self::Bfd(_) => return None,
+        };
+        Some(connection.mark).filter(|mark| *mark != 0)
+    }
+}
+
 /// Whom to ask, and from where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {

@@ -1,5 +1,6 @@
 //! Virtual servers, their real servers, and what belongs to all of IPVS.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -34,6 +35,10 @@ pub struct Lvs {
     pub net_namespace: Option<String>,
     /// Global `SSL { }`: what SSL_GET shows to a server that asks for a certificate.
     pub ssl: Ssl,
+    /// `nftables_ipvs`: groups of addresses are services of firewall marks, which nf_tables gives to their packets.
+    pub nftables: Option<Nftables>,
+    /// The marks of such groups.
+    pub marks: Marks,
 }
 
 /// Index into [`Lvs::virtual_servers`].
@@ -108,6 +113,9 @@ pub struct VirtualServer {
     /// The entries of its group, in the order of kernel operations: addresses in file order, then marks. Empty where
     /// it is no group.
     pub group: Vec<GroupEntry>,
+    /// The mark that packets to the addresses of its group get, with `nftables_ipvs`; none where each of them is a
+    /// service of its own.
+    pub mark: Option<u32>,
     /// IPv4 or IPv6, for marks without a family and for dumps.
     pub family: Family,
     /// `protocol`
@@ -176,6 +184,14 @@ pub enum GroupEntry {
 impl GroupEntry {
     /// One line of a group is at most so many services.
     pub const MOST: u32 = 65_536;
+
+    /// IPv4 or IPv6.
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::Addresses { first, .. } => Family::of(*first),
+            Self::Mark { family, .. } => *family,
+        }
+    }
 
     /// Whether a line from `first` to `last` is no more services than [`Self::MOST`].
     pub fn is_bounded(first: IpAddr, last: IpAddr) -> bool {
@@ -342,6 +358,112 @@ pub struct SyncDaemon {
     pub ttl: Option<u8>,
     /// `group`: a multicast address.
     pub group: Option<IpAddr>,
+}
+
+/// `nftables_ipvs` and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nftables {
+    /// Its table, of the families ip and ip6.
+    pub table: Arc<str>,
+    /// `nftables_ipvs_priority`: of its chain.
+    pub priority: i32,
+    /// `nftables_ipvs_start_fwmark`: the first mark, not 0.
+    pub first_mark: u32,
+    /// `nftables_counters`: rules and elements count.
+    pub counters: bool,
+}
+
+impl Nftables {
+    /// `nftables_ipvs` without a name.
+    pub const TABLE: &str = "keepalived_ipvs";
+    /// Just before what others put there without a number of their own.
+    pub const PRIORITY: i32 = -1;
+    /// Where nothing says another one.
+    pub const FIRST_MARK: u32 = 1_000;
+}
+
+/// Which mark a group has for a protocol. A daemon keeps them as long as it lives: connections go by them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    given: BTreeMap<(Arc<str>, Protocol), u32>,
+    /// The configured first one, and where to look for the next.
+    place: Option<(u32, u32)>,
+}
+
+impl Marks {
+    /// That of a group.
+    pub fn of(&self, group: &str, protocol: Protocol) -> Option<u32> {
+        self.given.get(&(group.into(), protocol)).copied()
+    }
+}
+
+impl Lvs {
+    /// Gives every group of addresses alone its mark for each of its protocols, in the order of the file: the one that
+    /// it had `before`, else the next one. Marks that the configuration has for something else are left out.
+    pub fn give_marks(&mut self, before: &Marks) {
+        self.marks = Marks::default();
+        self.virtual_servers.iter_mut().filter(|vs| vs.mark.is_some()).for_each(|vs| Arc::make_mut(vs).mark = None);
+        let Some(nftables) = &self.nftables else { return };
+        let first = nftables.first_mark;
+        let mut next = before.place.filter(|(configured, _)| *configured == first).map_or(first, |(_, next)| next);
+        let mut taken = self.configured_marks();
+        let mut given = BTreeMap::new();
+        let is_marked = |vs: &&mut Arc<VirtualServer>| {
+            let is_address = |entry: &GroupEntry| matches!(entry, GroupEntry::Addresses { .. });
+            !vs.group.is_empty() && vs.group.iter().all(is_address)
+        };
+        let name = |vs: &VirtualServer| match &vs.identity {
+            Identity::Group { name, .. } => Some((Arc::clone(name), vs.protocol)),
+            _ => None,
+        };
+        let keys: Vec<_> = self.virtual_servers.iter_mut().filter(is_marked).filter_map(|vs| name(vs)).collect();
+        for key in &keys {
+            if let Some(mark) = before.given.get(key).filter(|mark| !taken.contains(mark)) {
+                given.insert(key.clone(), *mark);
+            }
+        }
+        taken.extend(given.values());
+        for key in keys {
+            given.entry(key).or_insert_with(|| {
+                // There are fewer groups than marks.
+                loop {
+                    let mark = next;
+                    next = next.wrapping_add(1);
+                    if mark != 0 && taken.insert(mark) {
+                        break mark;
+                    }
+                }
+            });
+        }
+        for vs in self.virtual_servers.iter_mut().filter(is_marked) {
+            let mark = name(vs).and_then(|key| given.get(&key).copied());
+            Arc::make_mut(vs).mark = mark;
+        }
+        self.marks = Marks { given, place: Some((first, next)) };
+    }
+
+    /// Marks that services, groups and checkers name.
+    fn configured_marks(&self) -> BTreeSet<u32> {
+        let mut marks = BTreeSet::new();
+        let mut lists = Vec::new();
+        for vs in &self.virtual_servers {
+            if let Identity::Mark { mark, .. } = vs.identity {
+                marks.insert(mark);
+            }
+            marks.extend(vs.group.iter().filter_map(|entry| match entry {
+                GroupEntry::Mark { mark, .. } => Some(*mark),
+                GroupEntry::Addresses { .. } => None,
+            }));
+            for rs in &vs.real_servers {
+                // Servers with the same checkers share them, and stand together as a rule.
+                if lists.last().is_none_or(|last| !Arc::ptr_eq(last, &rs.checkers)) {
+                    lists.push(Arc::clone(&rs.checkers));
+                }
+            }
+        }
+        marks.extend(lists.iter().flat_map(|list| list.iter()).filter_map(|checker| checker.probe.mark()));
+        marks
+    }
 }
 
 /// A `track_file` as the checkers use it.

@@ -48,6 +48,7 @@ impl Config {
         self.lvs = Arc::new(Lvs {
             sync_daemon: lvs.sync_daemon.clone(),
             net_namespace: lvs.net_namespace.clone(),
+            marks: lvs.marks.clone(),
             ..Lvs::default()
         });
         self

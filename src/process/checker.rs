@@ -367,6 +367,7 @@ impl Process {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Service(key, entry) => self.ipvs.want(key, entry),
+            Action::Marks(marking) => self.ipvs.mark(marking),
             Action::Flush => self.ipvs.flush(),
             Action::StartProbe { id, checker, url } => self.start_probe(id, checker, url),
             Action::CancelProbe(id) => {

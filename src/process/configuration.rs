@@ -3,11 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::recording::{Recorder, Recording};
 use crate::config::testimony::{Testimony, Witness};
 use crate::config::{self, LoadOptions, Loaded};
 use crate::diag::{Diagnostic, Severity, render};
+use crate::model::lvs::Marks;
 use crate::model::{Config, handover};
 use crate::process::options::Options;
 use crate::supervise::child::Kind;
@@ -26,6 +28,11 @@ pub struct Read {
 }
 
 impl Read {
+    /// Groups keep the marks that they have in the configuration before this one.
+    pub fn keep_marks(&mut self, before: &Marks) {
+        Arc::make_mut(&mut self.loaded.config.lvs).give_marks(before);
+    }
+
     /// What the parent keeps; the text and what its findings speak of go.
     pub fn seal(self) -> io::Result<Sealed> {
         let bytes = handover::to_bytes(&self.loaded.config).map_err(io::Error::other)?;

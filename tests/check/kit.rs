@@ -9,7 +9,7 @@ use std::time::Duration;
 use keepalived_rs::check::Node;
 use keepalived_rs::check::desired::desired;
 use keepalived_rs::check::io::{Action, Input, ProbeId, Reason, ReasonKind, Verdict};
-use keepalived_rs::ipvs::{Entry, Table};
+use keepalived_rs::ipvs::{Entry, Marking, Table};
 use keepalived_rs::model::checker::{
     Checker, Connection, Dns, FileCheck, Http, HttpVersion, Misc, Probe, Schedule, Smtp, Udp, Url,
 };
@@ -37,6 +37,7 @@ pub(crate) fn vs(address: &str, real_servers: impl IntoIterator<Item = RealServe
     VirtualServer {
         identity: Identity::Address { address: at.ip(), port: at.port(), protocol: Protocol::Tcp },
         group: Vec::new(),
+        mark: None,
         family: keepalived_rs::addr::Family::of(at.ip()),
         protocol: Protocol::Tcp,
         scheduler: "rr".into(),
@@ -219,6 +220,8 @@ pub(crate) struct Bench {
     pub(crate) now: Instant,
     /// The kernel's.
     pub(crate) table: Table,
+    /// What nf_tables has.
+    pub(crate) marking: Option<Arc<Marking>>,
     /// Probes that run.
     pub(crate) running: BTreeMap<ProbeId, (CheckerId, usize)>,
     /// What was said since [`Bench::said`] was called last: log sentences, `FIFO …`, `RUN …`, `MAIL …`, in order.
@@ -233,6 +236,7 @@ impl Bench {
             node: Node::new(Arc::new(config), 7, false),
             now: Instant::ZERO,
             table: Table::new(),
+            marking: None,
             running: BTreeMap::new(),
             said: Vec::new(),
             stopped: false,
@@ -271,6 +275,16 @@ impl Bench {
         out
     }
 
+    /// A mark leads to a service, at every moment.
+    fn hold_law_of_marks(&self) {
+        for ((family, _), map) in self.marking.iter().flat_map(|marking| &marking.maps) {
+            for mark in map.values() {
+                let key = ServiceKey::Mark { family: *family, mark: *mark };
+                assert!(self.table.contains_key(&key), "{key:?} is not there for its packets");
+            }
+        }
+    }
+
     fn carry_out(&mut self, action: &Action) {
         match action {
             Action::Service(key, Some(entry)) => {
@@ -279,6 +293,12 @@ impl Bench {
             }
             Action::Service(key, None) => {
                 assert!(self.table.remove(key).is_some(), "{key:?} is removed though it is not there");
+                self.hold_law_of_marks();
+            }
+            Action::Marks(marking) => {
+                assert_ne!(self.marking, *marking, "marks are said again though nothing changed");
+                self.marking.clone_from(marking);
+                self.hold_law_of_marks();
             }
             Action::Flush => self.table.clear(),
             Action::StartProbe { id, checker, url } => {

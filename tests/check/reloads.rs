@@ -5,7 +5,7 @@ use std::sync::Arc;
 use keepalived_rs::addr::Family;
 use keepalived_rs::check::io::{Action, Input, Verdict};
 use keepalived_rs::model::checker::{Connection, Probe};
-use keepalived_rs::model::lvs::{FlushOnStop, Forwarding, Granularity, GroupEntry, Identity, Persistence};
+use keepalived_rs::model::lvs::{FlushOnStop, Forwarding, Granularity, GroupEntry, Identity, Nftables, Persistence};
 use keepalived_rs::model::{Lvs, RealServer, VirtualServer};
 use keepalived_rs::wire::ipvs::{Forward, PERSISTENT, ServiceKey};
 
@@ -277,6 +277,59 @@ fn group(ordinal: usize, servers: Vec<RealServer>, ranges: &[(&str, &str)]) -> V
         vs.group = ranges.iter().map(entry).collect();
         vs.group.push(GroupEntry::Mark { family: Family::V4, mark: 7 });
     })
+}
+
+/// A group of addresses alone: its name, its mark, its ranges.
+type Marked<'a> = (&'a str, u32, &'a [(&'a str, &'a str)]);
+
+fn marked(groups: &[Marked<'_>]) -> Lvs {
+    let one = |(name, mark, ranges): &Marked<'_>| {
+        group(0, two(), ranges).with(|vs| {
+            vs.identity = Identity::Group { name: (*name).into(), ordinal: 0 };
+            vs.group.pop();
+            vs.mark = Some(*mark);
+        })
+    };
+    let nftables = Nftables { table: "t".into(), priority: -1, first_mark: 1000, counters: false };
+    Lvs { nftables: Some(nftables), ..lvs(groups.iter().map(one)) }
+}
+
+#[test]
+fn with_marks_entries_of_groups_come_and_go_without_a_change_of_services() {
+    let elements = |bench: &Bench| {
+        let maps = bench.marking.iter().flat_map(|marking| marking.maps.values());
+        maps.flatten().map(|(target, mark)| format!("{} {mark}", target.addresses.0)).collect::<Vec<_>>()
+    };
+    let web = ("web", 1000, &[("192.0.2.1", "192.0.2.2")][..]);
+    let mut bench = Bench::started(marked(&[web]));
+    assert_eq!(services(&bench), ["FWM 1000 V4"]);
+    assert_eq!(elements(&bench), ["192.0.2.1 1000"]);
+    bench.reload(marked(&[("web", 1000, &[("192.0.2.1", "192.0.2.2"), ("192.0.2.5", "192.0.2.5")])]));
+    assert_eq!(services(&bench), ["FWM 1000 V4"]);
+    assert_eq!(elements(&bench), ["192.0.2.1 1000", "192.0.2.5 1000"]);
+    assert_eq!(bench.said(), ["VS [192.0.2.5] added into group web"]);
+    // An address goes from one group to another: the law of marks holds at every step.
+    bench.reload(marked(&[web, ("new", 1001, &[("192.0.2.5", "192.0.2.5")])]));
+    assert_eq!(services(&bench), ["FWM 1000 V4", "FWM 1001 V4"]);
+    assert_eq!(elements(&bench), ["192.0.2.1 1000", "192.0.2.5 1001"]);
+    bench.reload(marked(&[("new", 1001, &[("192.0.2.1", "192.0.2.5")])]));
+    assert_eq!(services(&bench), ["FWM 1001 V4"]);
+    assert_eq!(elements(&bench), ["192.0.2.1 1001"]);
+    bench.input(Input::Shutdown);
+    assert_eq!(services(&bench), Vec::<String>::new());
+    assert_eq!(bench.marking, None);
+}
+
+#[test]
+fn groups_become_marks_and_services_of_their_own_again() {
+    let plain = || lvs([group(0, two(), &[("192.0.2.1", "192.0.2.2")]).with(|vs| _ = vs.group.pop())]);
+    let mut bench = Bench::started(plain());
+    bench.reload(marked(&[("web", 1000, &[("192.0.2.1", "192.0.2.2")])]));
+    assert_eq!(services(&bench), ["FWM 1000 V4"]);
+    assert!(bench.marking.is_some());
+    bench.reload(plain());
+    assert_eq!(services(&bench), ["[192.0.2.1]:80", "[192.0.2.2]:80"]);
+    assert_eq!(bench.marking, None);
 }
 
 /// D10: entries of a group come and go while all servers are down and the sorry server serves, and without one.

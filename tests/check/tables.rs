@@ -70,6 +70,16 @@ fn ports_follow_the_form_of_the_virtual_server() {
 }
 
 #[test]
+fn a_group_with_a_mark_is_one_service_of_each_family() {
+    let servers = || vec![forwarded("10.0.0.1:8080", Forwarding::Nat), forwarded("10.0.0.2:80", Forwarding::Direct)];
+    let marked = |entries| table(group(entries, servers()).with(|vs| vs.mark = Some(1000)));
+    let v4 = || vec![range("192.0.2.1", "192.0.2.9", 80), range("192.0.2.20", "192.0.2.20", 443)];
+    assert_eq!(ports(&marked(v4())), ["V4 1000 -> 10.0.0.1:8080 10.0.0.2:0"]);
+    let both = [v4(), vec![range("2001:db8::1", "2001:db8::1", 80)]].concat();
+    assert_eq!(ports(&marked(both)), ["V4 1000 -> 10.0.0.1:8080 10.0.0.2:0", "V6 1000 -> 10.0.0.1:8080 10.0.0.2:0"]);
+}
+
+#[test]
 fn ranges_count_through_and_carry() {
     let services = |first, last| table(group(vec![range(first, last, 80)], vec![rs("10.0.0.1:80")])).len();
     assert_eq!(services("192.0.2.1", "192.0.3.0"), 256);

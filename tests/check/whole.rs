@@ -247,7 +247,7 @@ impl World {
                     self.tell(|| format!("wanted: {key:?} {entry:?}"));
                     self.keeper.want(key, entry);
                 }
-                Action::Flush => unreachable!("nobody asks for it"),
+                Action::Flush | Action::Marks(_) => unreachable!("nobody asks for it"),
                 Action::StartProbe { id, checker, .. } => {
                     let vs = &self.config.virtual_servers[checker.real_server.virtual_server.0];
                     let place = (at(vs), server(&vs.real_servers[checker.real_server.index]));

@@ -91,6 +91,8 @@ fn the_other_examples_have_what_they_are_about() {
     assert_eq!(kinds("lvs-services"), ["Dns", "File", "Misc", "Ping", "Smtp", "Udp"]);
     let groups = services(&examples["lvs-groups"]);
     assert_eq!((groups.len(), groups[0].group.len()), (2, 4));
+    let marks = services(&examples["lvs-marks"]);
+    assert_eq!((marks.len(), marks[0].mark, marks[0].group.len()), (1, Some(2000), 3));
     let quorum = services(&examples["lvs-quorum"])[0];
     assert_eq!((quorum.quorum, quorum.hysteresis, quorum.smtp_alert), (5, 1, true));
     assert!(quorum.sorry_server.is_some() && quorum.omega);

@@ -11,7 +11,7 @@ use keepalived_rs::diag::Code;
 use keepalived_rs::diag::render::{self, Style};
 use keepalived_rs::model::checker::{Checker, Http, Misc, Probe, Schedule};
 use keepalived_rs::model::lvs::{
-    Forwarding, Granularity, GroupEntry, Identity, Protocol, RealServer, Tunnel, VirtualServer,
+    Forwarding, Granularity, GroupEntry, Identity, Lvs, Marks, Protocol, RealServer, Tunnel, VirtualServer,
 };
 use keepalived_rs::model::mail::{MailHost, MailServer};
 
@@ -309,6 +309,72 @@ fn services_of_one_group_are_counted_and_only_marks_need_no_protocol() {
     says(&group("fwmark 3", "lb_algo rr\nlb_kind NAT", RS), &[], 0);
     says(&group("fwmark 3", BASE, RS), &[VS], 5);
     says(&group("192.0.2.1 80", "lb_algo rr\nlb_kind NAT", RS), &[VS], 5);
+}
+
+/// Groups of addresses, each with services of these protocols, after what else the file has.
+fn marked(global: &str, groups: &[(&str, &[&str])], more: &str) -> Loaded {
+    let mut text = format!("global_defs {{\n{global}\n}}\n{more}\n");
+    for (place, (name, protocols)) in (1..).zip(groups) {
+        text += &format!("virtual_server_group {name} {{\n192.0.2.{place} 80\n}}\n");
+        for protocol in *protocols {
+            let base = BASE.replace("TCP", protocol);
+            text += &format!("virtual_server group {name} {{\n{base}\n{RS}\n}}\n");
+        }
+    }
+    read(&text)
+}
+
+fn marks(loaded: &Loaded) -> Vec<Option<u32>> {
+    loaded.config.lvs.virtual_servers.iter().map(|vs| vs.mark).collect()
+}
+
+#[test]
+fn with_nftables_ipvs_each_group_has_a_mark_for_each_protocol() {
+    let groups: &[(&str, &[&str])] = &[("a", &["TCP", "UDP"]), ("b", &["TCP"])];
+    assert_eq!(marks(&marked("", groups, "")), [None; 3]);
+    let loaded = marked("nftables_ipvs", groups, "");
+    says(&loaded, &[], 0);
+    assert_eq!(marks(&loaded), [Some(1000), Some(1001), Some(1002)]);
+    let nftables = loaded.config.lvs.nftables.as_ref().unwrap();
+    assert_eq!((&*nftables.table, nftables.priority, nftables.counters), ("keepalived_ipvs", -1, false));
+    let set = "nftables_counters\nnftables_ipvs own\nnftables_ipvs_priority 7\nnftables_ipvs_start_fwmark 5";
+    let loaded =
+        marked(set, groups, "virtual_server fwmark 6 {\nlb_algo rr\nlb_kind NAT\nreal_server 192.0.2.2 {\n}\n}");
+    says(&loaded, &[], 0);
+    let nftables = loaded.config.lvs.nftables.as_ref().unwrap();
+    assert_eq!((&*nftables.table, nftables.priority, nftables.counters), ("own", 7, true));
+    assert_eq!(marks(&loaded), [None, Some(5), Some(7), Some(8)]);
+    let early = marked("nftables_ipvs_priority 7\nnftables_ipvs", groups, "");
+    says(&early, &[Code::GLOBAL_CONFLICT], 0);
+    assert_eq!(early.config.lvs.nftables.as_ref().unwrap().priority, -1);
+}
+
+#[test]
+fn a_group_with_a_mark_of_its_own_has_services_as_without_nftables() {
+    let text = format!(
+        "global_defs {{\nnftables_ipvs\n}}\nvirtual_server_group g {{\n192.0.2.1 80\nfwmark 3\n}}\n{GROUP} {{\n{BASE}\n{RS}\n}}\n"
+    );
+    assert_eq!(marks(&read(&text)), [None]);
+}
+
+#[test]
+fn groups_keep_their_marks_and_none_is_given_twice() {
+    let [a, b, c]: [(&str, &[&str]); 3] = [("a", &["TCP"]), ("b", &["TCP"]), ("c", &["TCP"])];
+    let mut before = Marks::default();
+    let mut reloaded = |global: &str, groups: &[(&str, &[&str])], more: &str| {
+        let mut lvs = Lvs::clone(&marked(global, groups, more).config.lvs);
+        lvs.give_marks(&before);
+        before = lvs.marks.clone();
+        lvs.virtual_servers.iter().filter_map(|vs| vs.mark).collect::<Vec<_>>()
+    };
+    assert_eq!(reloaded("nftables_ipvs", &[a, b], ""), [1000, 1001]);
+    assert_eq!(reloaded("nftables_ipvs", &[c, b, a], ""), [1002, 1001, 1000]);
+    assert_eq!(reloaded("nftables_ipvs", &[b], ""), [1001]);
+    assert_eq!(reloaded("nftables_ipvs", &[b, a], ""), [1001, 1003]);
+    // Somebody else has need of one.
+    let other = "virtual_server fwmark 1003 {\nlb_algo rr\nlb_kind NAT\nreal_server 192.0.2.2 {\n}\n}";
+    assert_eq!(reloaded("nftables_ipvs", &[b, a], other), [1001, 1004]);
+    assert_eq!(reloaded("nftables_ipvs\nnftables_ipvs_start_fwmark 1", &[b, a, c], ""), [1001, 1004, 1]);
 }
 
 #[test]

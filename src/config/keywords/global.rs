@@ -9,7 +9,7 @@ use crate::config::keywords::track::user_words;
 use crate::config::reader::{Given, Reader, Spanned};
 use crate::config::value as values;
 use crate::diag::Code;
-use crate::model::lvs::FlushOnStop;
+use crate::model::lvs::{FlushOnStop, Nftables};
 use crate::model::vrrp::Version;
 
 const U31: i64 = 2_147_483_647;
@@ -235,12 +235,16 @@ pub static GLOBAL_DEFS: Block<GlobalDraft> = Block {
         nft_table("nftables", "use nftables, with this table").default("keepalived").keep(once),
         number("nftables_priority", -2_147_483_648, U31, "priority of its chains").default("-1").later(),
         flag("nftables_ifindex", "know interfaces by number, not by name").later(),
-        flag("nftables_counters", "count in its rules").later(),
+        flag("nftables_counters", "count in its rules").then(|g, _, _| g.lvs.nftables_counters = true),
         nft_table("nftables_ipvs", "mark traffic of virtual server groups in this table of nftables")
             .default("keepalived_ipvs")
-            .keep(once),
-        number("nftables_ipvs_priority", -2_147_483_648, U31, "priority of its chains").default("-1").later(),
-        number("nftables_ipvs_start_fwmark", 1, U32, "first mark it uses").default("1000").later(),
+            .then(nftables_ipvs),
+        number("nftables_ipvs_priority", -2_147_483_648, U31, "priority of its chains")
+            .default("-1")
+            .then(|g, v, r| of_nftables_ipvs(g, v, r, |nftables, priority| nftables.priority = priority)),
+        number("nftables_ipvs_start_fwmark", 1, U32, "first mark it uses")
+            .default("1000")
+            .then(|g, v, r| of_nftables_ipvs(g, v, r, |nftables, mark| nftables.first_mark = mark)),
         // IPVS.
         value("lvs_timeouts", Value::Words("[tcp <seconds>] [tcpfin <seconds>] [udp <seconds>]"), "when connections are forgotten")
             .default("the kernel's")
@@ -501,6 +505,34 @@ fn is_first(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>
             .label(first, "first given here");
     }
     first == span
+}
+
+/// keepalived: what belongs to it has its defaults from here on.
+fn nftables_ipvs(global: &mut GlobalDraft, given: &Given<'_>, reader: &mut Reader<'_>) {
+    if is_first(global, given, reader) {
+        global.lvs.nftables = Some(Nftables {
+            table: given.text().map_or_else(|| Nftables::TABLE.into(), |name| name.value.into()),
+            priority: Nftables::PRIORITY,
+            first_mark: Nftables::FIRST_MARK,
+            counters: false,
+        });
+    }
+}
+
+fn of_nftables_ipvs<T: TryFrom<i64>>(
+    global: &mut GlobalDraft,
+    given: &Given<'_>,
+    reader: &mut Reader<'_>,
+    set: fn(&mut Nftables, T),
+) {
+    match (&mut global.lvs.nftables, given.plain()) {
+        (Some(nftables), Some(value)) => set(nftables, value),
+        (None, Some(_)) => {
+            let message = format!("{} has no effect before nftables_ipvs", given.entry.name);
+            reader.diagnostics.lint(Code::GLOBAL_CONFLICT, given.span(), message).help("write nftables_ipvs above it");
+        }
+        (_, None) => {}
+    }
 }
 
 /// keepalived without iptables: takes nftables instead, and says so.

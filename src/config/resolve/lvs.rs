@@ -7,7 +7,7 @@ use crate::config::LoadOptions;
 use crate::config::draft::{Draft, SyncDaemonDraft};
 use crate::config::machine::Machine;
 use crate::diag::{Code, Diagnostics};
-use crate::model::lvs::{Ssl, SyncDaemon};
+use crate::model::lvs::{Marks, Nftables, Ssl, SyncDaemon};
 use crate::model::{InstanceId, Lvs, Vrrp};
 
 pub(super) fn resolve(
@@ -28,12 +28,14 @@ pub(super) fn resolve(
         no_checker_emails: global.no_checker_emails,
         net_namespace: draft.global.net_namespace_ipvs.as_ref().map(|name| name.value.clone()),
         ssl: ssl(draft),
+        nftables: global.nftables.clone().map(|nftables| Nftables { counters: global.nftables_counters, ..nftables }),
         ..Lvs::default()
     };
     if options.checker {
         let targets = Targets::of(draft, machine);
         lvs.virtual_servers = servers::resolve(draft, &targets, scripts, diagnostics);
         lvs.track_files = targets.track_files();
+        lvs.give_marks(&Marks::default());
     }
     lvs
 }

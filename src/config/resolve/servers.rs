@@ -168,6 +168,7 @@ impl Service<'_, '_> {
         Some(VirtualServer {
             identity: self.identity(protocol, family),
             group: self.entries(family),
+            mark: None,
             family,
             protocol,
             scheduler: scheduler.into(),

@@ -80,6 +80,7 @@ impl Parent {
             global.net_namespace = Some(name.clone());
             std::sync::Arc::make_mut(&mut self.in_force.config.global).net_namespace = Some(name.clone());
         }
+        read.keep_marks(&self.in_force.config.lvs.marks);
         let refusal = refusal(&self.in_force.config, &read.loaded.config, &read.loaded.diagnostics);
         let refused = refusal.map(|refusal| self.refusal_text(&refusal, &lines));
         let sealed = match refused {
