@@ -565,7 +565,6 @@ impl Process {
     /// The end: MASTERs give up, addresses are gone, STOP scripts have had their second.
     fn leave(&mut self) -> io::Result<()> {
         let asked = clock::now();
-        log::last();
         self.notices.end_readers(&mut self.scripts);
         self.node.handle(Input::Shutdown, asked, &mut self.actions);
         if self.options.keep_vrrp {
@@ -577,6 +576,8 @@ impl Process {
         self.synced = false;
         self.orders.push(Order::Sync(0));
         self.perform_all();
+        // The last adverts and the removals have left.
+        log::last();
         self.scripts.finish(SCRIPT_PATIENCE);
         let limit = clock::now() + REMOVAL_PATIENCE;
         while !self.synced || self.scripts.are_running() {
