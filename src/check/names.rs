@@ -20,7 +20,8 @@ pub fn real_server(vs: &VirtualServer, rs: &RealServer) -> Arc<str> {
     endpoint(rs.address, vs.protocol, rs.port)
 }
 
-fn endpoint(address: IpAddr, protocol: Protocol, port: u16) -> Arc<str> {
+/// `[192.0.2.11]:tcp:80`
+pub fn endpoint(address: IpAddr, protocol: Protocol, port: u16) -> Arc<str> {
     let protocol = match protocol {
         Protocol::None => "none",
         Protocol::Tcp => "tcp",

@@ -243,12 +243,12 @@ fn old_places(config: &model::VirtualServer, old: &VirtualServer) -> Vec<usize> 
 fn report_group(old: &model::VirtualServer, new: &model::VirtualServer, out: &mut Vec<Action>) {
     let Identity::Group { name, .. } = &new.identity else { return };
     let (had, has) = (entries(old), entries(new));
-    let mut say = |entry: &GroupEntry, added| {
+    let mut say = |entry: &GroupEntry, protocol, added| {
         let (group, entry) = (Arc::clone(name), entry.clone());
-        out.push(Action::Report(Event::GroupEntry { group, entry, added }));
+        out.push(Action::Report(Event::GroupEntry { group, entry, protocol, added }));
     };
-    old.group.iter().filter(|entry| !has.contains(entry)).for_each(|entry| say(entry, false));
-    new.group.iter().filter(|entry| !had.contains(entry)).for_each(|entry| say(entry, true));
+    old.group.iter().filter(|entry| !has.contains(entry)).for_each(|entry| say(entry, old.protocol, false));
+    new.group.iter().filter(|entry| !had.contains(entry)).for_each(|entry| say(entry, new.protocol, true));
 }
 
 fn entries(vs: &model::VirtualServer) -> BTreeSet<&GroupEntry> {

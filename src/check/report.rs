@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::check::io::Reason;
 use crate::model::Checker;
-use crate::model::lvs::GroupEntry;
+use crate::model::lvs::{GroupEntry, Protocol};
 
 /// Something worth a log line. `vs` and `rs` are names as operators know them: `[192.0.2.1]:tcp:80`.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,8 @@ pub enum Event {
         group: Arc<str>,
         /// Which entry.
         entry: GroupEntry,
+        /// Of its virtual server.
+        protocol: Protocol,
         /// It comes, else it goes.
         added: bool,
     },

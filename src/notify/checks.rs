@@ -6,10 +6,12 @@
 use std::net::SocketAddr;
 
 use crate::check::io::{Reason, ReasonKind};
+use crate::check::names;
 use crate::check::report::{CheckerEvent, Event, Quorum, ServerEvent};
+
 use crate::model::Checker;
 use crate::model::checker::{Http, Misc, Probe};
-use crate::model::lvs::GroupEntry;
+use crate::model::lvs::{GroupEntry, Protocol};
 use crate::notify::report::{Level, Line};
 
 /// The log line of an event.
@@ -50,7 +52,7 @@ pub fn sentence(event: &Event) -> String {
         Event::Checker { vs, rs, checker, asked_at, what } => self::checker(vs, rs, checker, *asked_at, what),
         Event::ServiceRemoved { vs, group: None } => format!("Removing Virtual Server {vs}"),
         Event::ServiceRemoved { group: Some(group), .. } => format!("Removing Virtual Server Group [{group}]"),
-        Event::GroupEntry { group, entry, added } => group_entry(group, entry, *added),
+        Event::GroupEntry { group, entry, protocol, added } => group_entry(group, entry, *protocol, *added),
         Event::BfdArmed => "Activating BFD healthchecker".to_owned(),
         Event::PoolSwapped { vs, alive_in: true } => format!("Adding alive servers to the pool for VS {vs}"),
         Event::PoolSwapped { vs, alive_in: false } => format!("Removing alive servers from the pool for VS {vs}"),
@@ -87,10 +89,12 @@ fn server(vs: &str, rs: &str, what: ServerEvent) -> String {
     }
 }
 
-fn group_entry(group: &str, entry: &GroupEntry, added: bool) -> String {
+fn group_entry(group: &str, entry: &GroupEntry, protocol: Protocol, added: bool) -> String {
     let what = match *entry {
-        GroupEntry::Addresses { first, last, .. } if first == last => first.to_string(),
-        GroupEntry::Addresses { first, last, .. } => format!("{first}-{last}"),
+        GroupEntry::Addresses { first, last, port } if first == last => {
+            names::endpoint(first, protocol, port).to_string()
+        }
+        GroupEntry::Addresses { first, last, port } => format!("{}-{last}", names::endpoint(first, protocol, port)),
         GroupEntry::Mark { mark, .. } if added => format!("FWM {mark}"),
         GroupEntry::Mark { mark, .. } => mark.to_string(),
     };

@@ -307,7 +307,7 @@ fn with_marks_entries_of_groups_come_and_go_without_a_change_of_services() {
     bench.reload(marked(&[("web", 1000, &[("192.0.2.1", "192.0.2.2"), ("192.0.2.5", "192.0.2.5")])]));
     assert_eq!(services(&bench), ["FWM 1000 V4"]);
     assert_eq!(elements(&bench), ["192.0.2.1 1000", "192.0.2.5 1000"]);
-    assert_eq!(bench.said(), ["VS [192.0.2.5] added into group web"]);
+    assert_eq!(bench.said(), ["VS [[192.0.2.5]:tcp:80] added into group web"]);
     // An address goes from one group to another: the law of marks holds at every step.
     bench.reload(marked(&[web, ("new", 1001, &[("192.0.2.5", "192.0.2.5")])]));
     assert_eq!(services(&bench), ["FWM 1000 V4", "FWM 1001 V4"]);
@@ -346,13 +346,13 @@ fn d10_group_entries_come_and_go_whatever_serves() {
         assert_eq!(services(&bench), ["[192.0.2.1]:80", "[192.0.2.2]:80", "[192.0.2.5]:80", "FWM 7 V4"]);
         let serving = if sorry.is_some() { vec!["10.0.0.9:80 1"] } else { vec![] };
         assert_eq!(bench.dests("192.0.2.5:80"), serving);
-        assert_eq!(bench.said(), ["VS [192.0.2.5] added into group web"]);
+        assert_eq!(bench.said(), ["VS [[192.0.2.5]:tcp:80] added into group web"]);
         bench.answer(FIRST, Verdict::Pass);
         assert_eq!(bench.dests("192.0.2.5:80"), ["10.0.0.1:80 1"]);
         bench.said();
         bench.reload(config(&[("192.0.2.5", "192.0.2.5")]));
         assert_eq!(services(&bench), ["[192.0.2.5]:80", "FWM 7 V4"]);
-        assert_eq!(bench.said(), ["VS [192.0.2.1-192.0.2.2] in group web no longer exists"]);
+        assert_eq!(bench.said(), ["VS [[192.0.2.1]:tcp:80-192.0.2.2] in group web no longer exists"]);
     }
 }
 
